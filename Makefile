@@ -1,0 +1,59 @@
+# Everything starts from nothing but python3 and make; each target does its own set-up.
+.PHONY: help install demo up test e2e lint format lock
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(INSTALLED) ## Make .venv with everything in it
+
+demo: $(INSTALLED) ## See a whole course in twenty seconds, without an account
+	@$(BIN)/minicourse demo
+
+up: $(INSTALLED) ## Run everything on this machine, until Ctrl-C
+	@$(BIN)/minicourse up
+
+test: $(INSTALLED) ## Run the tests, but for those of `make e2e`
+	$(BIN)/pytest -m "not e2e" -n 2
+
+e2e: $(INSTALLED) ## Run the tests that need processes, a browser or minutes
+	$(BIN)/pytest -m e2e
+
+lint: $(INSTALLED) ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Format the code, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml
+	$(BIN)/python -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip compile --quiet --upgrade --universal --all-extras --generate-hashes \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+# The versions in requirements.lock and no others: pip refuses what does not have their hashes.
+$(INSTALLED): export PIP_DISABLE_PIP_VERSION_CHECK := 1
+$(INSTALLED): requirements.lock pyproject.toml
+	@for python in python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    found=$$python; break; \
+	  fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11 or newer is needed. Debian, Ubuntu: apt-get install python3 python3-venv;" \
+	    "macOS: brew install python" >&2; exit 1; \
+	fi; \
+	if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "Python's venv is missing. Debian, Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	$(BIN)/python -c 'import pip' 2>/dev/null || { rm -rf .venv; $$found -m venv .venv; }
+	@echo "Installing into .venv (once; it takes about a minute) …" >&2
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
