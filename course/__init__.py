@@ -1,0 +1,1 @@
+"""minicourse: e-mail mini-courses, every lesson on time, never twice, easy to leave."""

@@ -1,0 +1,227 @@
+"""The database: one engine a process, two kinds of session, and the rules that keep both databases
+honest.
+
+`reading()` sees one snapshot and cannot write; `writing()` takes SQLite's write lock at once, so
+that read-then-write inside it is safe. (pysqlite's own transaction handling begins too late for
+that; see SQLAlchemy's notes on pysqlite, "Serializable isolation / Savepoints".)
+"""
+
+import functools
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator
+
+from course.errors import DatabaseError
+from course.settings import SOURCE_ROOT, Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# PostgreSQL: serialization_failure, deadlock_detected, lock_not_available.
+_RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant: refuses naive values, always comes back as aware UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}: times in the database are UTC instants")
+        value = value.astimezone(UTC)
+        # SQLite keeps text; without the offset its order is the order of time.
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """One engine and its two kinds of session. Make it after a fork, never before."""
+
+    def __init__(self, url: str, *, patience_seconds: float = 15) -> None:
+        self.url = url
+        self.patience_seconds = patience_seconds
+        self.engine = _make_engine(url, patience_seconds)
+        self.writer = self.engine.execution_options(minicourse_writing=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session on one snapshot; whatever it would write is refused or rolled back."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that commits when its block ends well, and holds the write lock (SQLite)."""
+        with Session(self.writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def run(self, work: Callable[[Session], R]) -> R:
+        """Run `work` in one writing transaction; again, when another process was in the way, as
+        long as our patience lasts."""
+
+        @retrying(self.patience_seconds)
+        def once() -> R:
+            with self.writing() as session:
+                return work(session)
+
+        return once()
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def real_now(session: Session) -> datetime:
+    """Real time for leases and back-off: the server's clock, so that machines agree."""
+    if is_postgresql(session):
+        moment: datetime = session.scalar(text("SELECT clock_timestamp()"))
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+def is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def insert_ignoring(session: Session, table: type[Any]) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING for the database at hand."""
+    build = postgresql.insert if is_postgresql(session) else sqlite.insert
+    return build(table).on_conflict_do_nothing()
+
+
+def retrying(patience_seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Run again after a deadlock, a serialization failure or a busy database, with jitter."""
+
+    def decorate(work: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(work)
+        def again(*args: P.args, **kwargs: P.kwargs) -> R:
+            ends = time.monotonic() + patience_seconds
+            wait = _FIRST_WAIT
+            while True:
+                try:
+                    return work(*args, **kwargs)
+                except DBAPIError as error:
+                    if not _is_passing(error) or time.monotonic() > ends:
+                        raise
+                    log.debug("another process was in the way: %s", error.orig)
+                time.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+                wait = min(wait * 2, _LONGEST_WAIT)
+
+        return again
+
+    return decorate
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate in _RETRIED_SQLSTATES
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+
+
+def _make_engine(url: str, patience_seconds: float) -> Engine:
+    # Parameters hold addresses and keys: an error's text must not carry them into a log.
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    arguments = {"timeout": patience_seconds, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the begin event below says when and how
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_begin(connection: Any) -> None:
+    writing = connection.get_execution_options().get("minicourse_writing", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+# Alembic takes a good part of a command's start to load, and only migrating needs it.
+
+
+def alembic_config(url: str) -> "Config":
+    from alembic.config import Config
+
+    config = Config(SOURCE_ROOT / "alembic.ini")
+    config.set_main_option("script_location", str(SOURCE_ROOT / "alembic"))
+    config.attributes["url"] = url
+    return config
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to this version's; makes an embedded database where there is none."""
+    from alembic import command
+
+    command.upgrade(alembic_config(url), "head")
+
+
+def newest_migration() -> str:
+    """The revision that this version wants: a migration's file name begins with its number."""
+    versions = SOURCE_ROOT / "alembic" / "versions"
+    return max(path.name.partition("_")[0] for path in versions.glob("[0-9]*.py"))
+
+
+def is_migrated(database: Database) -> bool:
+    with database.engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return bool(found == newest_migration())
+
+
+def open_database(settings: Settings, *, patience_seconds: float = 15) -> Database:
+    """The existing, migrated database; DatabaseError says where was looked and what to run."""
+    path = settings.database_path
+    if path is not None and not path.exists():
+        raise DatabaseError(f"No database at {path}. Make one with: minicourse init")
+    database = Database(settings.database, patience_seconds=patience_seconds)
+    try:
+        migrated = is_migrated(database)
+    except DBAPIError as error:
+        raise DatabaseError(f"Cannot open {_shown(settings)}: {error.orig}") from None
+    if not migrated:
+        raise DatabaseError(
+            f"The database {_shown(settings)} does not have this version's tables. "
+            "Bring it up to date with: minicourse db upgrade"
+        )
+    return database
+
+
+def _shown(settings: Settings) -> str | Path:
+    if settings.database_path is not None:
+        return settings.database_path
+    return make_url(settings.database).render_as_string(hide_password=True)

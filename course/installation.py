@@ -1,0 +1,114 @@
+"""What this database is: a sandbox or live, and which installation. It never forgets either."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from course.errors import DatabaseError, ModeError
+from course.models import Installation, Subscriber
+from course.settings import Settings
+from course.states import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxKeys:
+    """The stand-in's signing key: private as PEM, public as base64 DER."""
+
+    private: str
+    public: str
+
+
+def create(session: Session, hash_key: str, keys: SandboxKeys, now: datetime) -> None:
+    """Write the one row of a new database; it begins in sandbox mode."""
+    session.add(
+        Installation(
+            id=1,
+            name=secrets.token_hex(4),
+            mode=Mode.SANDBOX,
+            created_at=now,
+            hash_key_fingerprint=_fingerprint(hash_key),
+            sandbox_private_key=keys.private,
+            sandbox_public_key=keys.public,
+        )
+    )
+
+
+def exists(session: Session) -> bool:
+    return session.get(Installation, 1) is not None
+
+
+def get(session: Session) -> Installation:
+    found = session.get(Installation, 1)
+    if found is None:
+        raise DatabaseError("The database is empty. Make it ready with: minicourse init")
+    return found
+
+
+def is_sandbox(session: Session) -> bool:
+    return get(session).mode == Mode.SANDBOX
+
+
+def check(session: Session, settings: Settings) -> None:
+    """Raise unless these settings belong to this database; every process that sends or serves
+    asks this at its start."""
+    found = get(session)
+    if settings.hash_key is None:
+        raise DatabaseError(
+            f"HASH_KEY is missing: {settings.key_path} is not there. Bring it back from a backup."
+        )
+    if _fingerprint(settings.hash_key.get_secret_value()) != found.hash_key_fingerprint:
+        raise DatabaseError(
+            "HASH_KEY is not the one this database was made with. Set the old one again: "
+            "it is never rotated."
+        )
+    if found.mode == Mode.LIVE:
+        _check_live(settings)
+    elif not settings.sandboxed:
+        settings.require_live_mail()
+        _check_no_sandbox_people(session, settings)
+
+
+def _check_live(settings: Settings) -> None:
+    if settings.sendgrid_api_key is None:
+        raise ModeError(
+            "This database is live, but SENDGRID_API_KEY is not set. "
+            "Set it, or work on another database (MINICOURSE_HOME)."
+        )
+    if settings.sandboxed:
+        raise ModeError(
+            f"This database is live, but SENDGRID_HOST {settings.sendgrid_host} is a stand-in "
+            "on this machine: real people would be marked as mailed. Remove SENDGRID_HOST."
+        )
+    if settings.clock_file is not None:
+        raise ModeError("This database is live: MINICOURSE_CLOCK_FILE may not shift its time.")
+    settings.require_live_mail()
+
+
+def _check_no_sandbox_people(session: Session, settings: Settings) -> None:
+    if settings.clock_file is not None:
+        raise ModeError("Mail to a real host does not go with MINICOURSE_CLOCK_FILE. Unset it.")
+    people = session.scalar(
+        select(func.count()).select_from(Subscriber).where(Subscriber.is_sandbox)
+    )
+    if people:
+        raise ModeError(
+            f"This database holds {people} sandbox people, and {settings.sendgrid_host} would "
+            "mail them for real. Look at them and decide with: minicourse live"
+        )
+
+
+def become_live(session: Session, now: datetime) -> None:
+    """Live for ever after: with the first row for a real host, or by a person's word."""
+    session.execute(
+        update(Installation)
+        .where(Installation.mode == Mode.SANDBOX)
+        .values(mode=Mode.LIVE, live_since=now)
+    )
+
+
+def _fingerprint(key: str) -> str:
+    return hashlib.sha256(b"minicourse hash key " + key.encode()).hexdigest()[:16]

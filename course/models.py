@@ -1,0 +1,362 @@
+"""The tables. Rows are plain: what happens to them stands in the services, time in `timing`."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from course.db import UTCDateTime
+
+# SQLite gives out row numbers only to a column of exactly this type.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own way)
+        datetime: UTCDateTime,
+        str: Text,
+        dict[str, Any]: JSON,
+    }
+
+
+class Installation(Base):
+    """One row: what this database is (sandbox or live) and what its processes last did."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]  # random; stands before each delivery id that travels to the provider
+    mode: Mapped[str]
+    created_at: Mapped[datetime]
+    live_since: Mapped[datetime | None]
+    hash_key_fingerprint: Mapped[str]
+    sandbox_private_key: Mapped[str]
+    sandbox_public_key: Mapped[str]
+    last_tick_at: Mapped[datetime | None]
+    last_accepted_at: Mapped[datetime | None]
+    last_event_at: Mapped[datetime | None]
+    # The ambiguity breaker, one for all processes: how many answers in a row were lost, and
+    # until when only a probe of one row may go.
+    ambiguous_in_a_row: Mapped[int] = mapped_column(default=0)
+    breaker_until: Mapped[datetime | None]
+    batch_limit: Mapped[int] = mapped_column(default=1000)
+
+
+class Course(Base):
+    __tablename__ = "course"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    live_revision_id: Mapped[int | None] = mapped_column(
+        ForeignKey("revision.id", use_alter=True, name="fk_course_live_revision_id")
+    )
+    published_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Revision(Base):
+    """An applied state of a course, closed in itself: its files and every template they reach."""
+
+    __tablename__ = "revision"
+    __table_args__ = (UniqueConstraint("course_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    number: Mapped[int]
+    content_hash: Mapped[str]
+    git_commit: Mapped[str | None]
+    files: Mapped[dict[str, Any]]  # path → text
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
+class Cohort(Base):
+    """A group of learners: rolling (each starts when confirmed) or with a fixed start date."""
+
+    __tablename__ = "cohort"
+    __table_args__ = (UniqueConstraint("course_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    name: Mapped[str]
+    state: Mapped[str]
+    starts_on: Mapped[date | None]  # None: rolling
+    zone: Mapped[str | None]
+    is_front: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    course: Mapped[Course] = relationship()
+
+
+class Subscriber(Base):
+    __tablename__ = "subscriber"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    email: Mapped[str | None] = mapped_column(String(320), unique=True)  # None: erased
+    email_hash: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(default="")
+    zone: Mapped[str | None]
+    # Made while the database was in sandbox mode: such a person is never mailed for real unless
+    # `minicourse live --keep` names them.
+    is_sandbox: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+_OPEN = "state IN ('pending', 'active', 'paused')"
+
+
+class Enrollment(Base):
+    __tablename__ = "enrollment"
+    __table_args__ = (
+        # One open enrollment for each person and course.
+        Index(
+            "uq_enrollment_open",
+            "subscriber_id",
+            "course_id",
+            unique=True,
+            sqlite_where=text(_OPEN),
+            postgresql_where=text(_OPEN),
+        ),
+        # A tick costs what is due: only rows that wait to be looked at are in this index.
+        Index(
+            "ix_enrollment_due",
+            "next_due_at",
+            "id",
+            sqlite_where=text("state = 'active' AND next_due_at IS NOT NULL"),
+            postgresql_where=text("state = 'active' AND next_due_at IS NOT NULL"),
+        ),
+        Index("ix_enrollment_cohort_id_state", "cohort_id", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscriber.id"))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    cohort_id: Mapped[int] = mapped_column(ForeignKey("cohort.id"))
+    state: Mapped[str]
+    reason: Mapped[str | None]  # why it was cancelled
+    # The manage and unsubscribe links; random, kept, so they work for years.
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    # What the form said; it becomes the person's own name and zone only when they confirm.
+    form_name: Mapped[str] = mapped_column(default="")
+    form_zone: Mapped[str | None]
+    # The instant from whose local date the first lesson counts.
+    starts_at: Mapped[datetime | None]
+    next_due_at: Mapped[datetime | None]  # look again at
+    subscriber: Mapped[Subscriber] = relationship()
+    cohort: Mapped[Cohort] = relationship()
+    course: Mapped[Course] = relationship()
+
+
+class Consent(Base):
+    """Append-only: who agreed to or withdrew what, when, in which words, how."""
+
+    __tablename__ = "consent"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    enrollment_id: Mapped[int] = mapped_column(ForeignKey("enrollment.id"), index=True)
+    act: Mapped[str]  # asked, confirmed, imported, withdrawn, restored
+    at: Mapped[datetime]
+    source: Mapped[str]  # the page, the file, the link
+    wording_version: Mapped[str | None]
+    wording_hash: Mapped[str | None]
+
+
+class PersonalDetail(Base):
+    """The erasable side table: personal values that belong to a consent or an audit line."""
+
+    __tablename__ = "personal_detail"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscriber.id"), index=True)
+    consent_id: Mapped[int | None] = mapped_column(ForeignKey("consent.id"))
+    audit_id: Mapped[int | None] = mapped_column(ForeignKey("audit.id"))
+    name: Mapped[str]
+    value: Mapped[str]
+
+
+class Request(Base):
+    """One call to the provider, written before its bytes leave."""
+
+    __tablename__ = "request"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
+    size: Mapped[int]
+    sent_at: Mapped[datetime] = mapped_column(index=True)
+    answered_at: Mapped[datetime | None]
+    status: Mapped[int | None]  # HTTP; None while unanswered or lost
+    verdict: Mapped[str | None]
+    detail: Mapped[str | None]
+    x_message_id: Mapped[str | None] = mapped_column(index=True)
+    counts_to_limit: Mapped[bool] = mapped_column(default=True)
+
+
+class Delivery(Base):
+    """One row a mail: the ledger. Changed only by the transitions in `ledger`."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index(
+            "uq_delivery_message",
+            "enrollment_id",
+            "message_key",
+            unique=True,
+            sqlite_where=text("NOT superseded"),
+            postgresql_where=text("NOT superseded"),
+        ),
+        Index(
+            "ix_delivery_pending",
+            "rank",
+            "send_at",
+            "id",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        # What is neither waiting nor settled is little: leases, unknown rows.
+        Index(
+            "ix_delivery_open",
+            "state",
+            "lease_until",
+            sqlite_where=text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
+            postgresql_where=text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
+        ),
+        Index("ix_delivery_request_id", "request_id"),
+        Index("ix_delivery_course_id_message_key", "course_id", "message_key"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    enrollment_id: Mapped[int] = mapped_column(ForeignKey("enrollment.id"))
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    kind: Mapped[str]
+    message_key: Mapped[str]
+    rank: Mapped[int]  # confirmations 0, welcome mails 1, lessons 2
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    superseded: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]  # course time: the plan, from which the next lesson counts
+    send_at: Mapped[datetime]  # course time: not before; later than due_at only for a late one
+    retry_at: Mapped[datetime | None]  # real time; not before
+    revision_id: Mapped[int | None] = mapped_column(ForeignKey("revision.id"))
+    claim_token: Mapped[str | None]
+    lease_until: Mapped[datetime | None]  # real time
+    lost_claims: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)  # for back-off alone; an outage fails nobody
+    request_id: Mapped[int | None] = mapped_column(ForeignKey("request.id"))
+    settled_at: Mapped[datetime | None]  # course time
+    unknown_since: Mapped[datetime | None]  # course time
+    outcome: Mapped[str | None]
+    outcome_rank: Mapped[int] = mapped_column(default=0)
+    outcome_reason: Mapped[str | None]
+    opened_at: Mapped[datetime | None]
+    clicked_at: Mapped[datetime | None]
+    complained_at: Mapped[datetime | None]
+    enrollment: Mapped[Enrollment] = relationship()
+
+
+class Event(Base):
+    """What the provider told us; never an address, an IP or a user agent."""
+
+    __tablename__ = "event"
+    __table_args__ = (UniqueConstraint("dedupe_key"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(String(64))
+    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"), index=True)
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    is_machine: Mapped[bool] = mapped_column(default=False)
+    url: Mapped[str | None]
+    reason: Mapped[str | None]
+
+
+class Suppression(Base):
+    """An address, as a keyed hash, that may not be mailed: for one course, or for all."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (
+        Index(
+            "uq_suppression_course",
+            "email_hash",
+            "course_id",
+            "reason",
+            unique=True,
+            sqlite_where=text("course_id IS NOT NULL"),
+            postgresql_where=text("course_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_suppression_all",
+            "email_hash",
+            "reason",
+            unique=True,
+            sqlite_where=text("course_id IS NULL"),
+            postgresql_where=text("course_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    email_hash: Mapped[str] = mapped_column(String(64))
+    course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))
+    reason: Mapped[str]
+    source: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Hold(Base):
+    """Nothing in its scope crosses the line until it is released."""
+
+    __tablename__ = "hold"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scope: Mapped[str]
+    course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))
+    cohort_id: Mapped[int | None] = mapped_column(ForeignKey("cohort.id"))
+    lesson: Mapped[str | None]
+    kind: Mapped[str]
+    why: Mapped[str]
+    who: Mapped[str]
+    since: Mapped[datetime]
+    probe_at: Mapped[datetime | None]  # real time: one mail may try then
+    probes: Mapped[int] = mapped_column(default=0)
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[str | None]
+
+
+class Audit(Base):
+    """Append-only: who changed what by hand, when and why. No personal values in it."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str]
+    action: Mapped[str]
+    why: Mapped[str | None]
+    subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscriber.id"), index=True)
+    detail: Mapped[dict[str, Any]]

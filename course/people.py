@@ -1,0 +1,65 @@
+"""Addresses, names and hashes of people: cleaned at every entrance, before anything else."""
+
+import hashlib
+import hmac
+import re
+import unicodedata
+
+from email_validator import EmailNotValidError, validate_email
+
+from course.errors import InvalidInputError
+
+FIELD_LIMIT = 200
+
+
+def parse_email(text: str, *, sandbox: bool = False) -> str:
+    """The address in the one form that we keep and compare; InvalidInputError says what is wrong.
+
+    In a sandbox, addresses under `.test` are taken too: some of them bounce on purpose.
+
+    The local part is lower-cased too: no provider of note tells such addresses apart, and two
+    rows for one person would be two courses for one inbox.
+    """
+    given = text.strip()
+    if not given:
+        raise InvalidInputError("Please enter your e-mail address.")
+    try:
+        found = validate_email(given, check_deliverability=False, test_environment=sandbox)
+    except EmailNotValidError as error:
+        raise InvalidInputError(f"“{clean(given)}” is not an e-mail address: {error}") from None
+    return found.normalized.lower()
+
+
+def clean(value: str) -> str:
+    """Free text made harmless for one line of a mail: control, line-break and direction marks
+    become spaces, runs of space one, cut at 200 characters. Never refused."""
+    spaced = "".join(" " if _is_unfit(character) else character for character in value)
+    return " ".join(spaced.split())[:FIELD_LIMIT].rstrip()
+
+
+def _is_unfit(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        # Joiners shape Persian, Hindi and emoji; the other format marks only hide or turn text.
+        return character not in "\u200c\u200d"
+    return category in ("Cc", "Cs", "Zl", "Zp")
+
+
+def email_hash(email: str, key: str) -> str:
+    """A keyed hash (HMAC-SHA256, hex): all that stays of an address that was erased."""
+    return hmac.new(key.encode(), email.encode(), hashlib.sha256).hexdigest()
+
+
+def mask(email: str) -> str:
+    """`a…@example.com`: enough for its owner to know it."""
+    local, _, domain = email.partition("@")
+    return f"{local[:1]}…@{domain}"
+
+
+# What stands around an `@`, plain or as in a link; `/@name` is no address.
+_ADDRESS = re.compile(r"[^\s@/?&=#<>\"'(),;:]+(@|%40)([^\s@/?&=#<>\"'(),;:]+)", re.IGNORECASE)
+
+
+def mask_within(text: str) -> str:
+    """The same for each address inside a text; mail servers like to quote them."""
+    return _ADDRESS.sub(r"…\1\2", text)

@@ -1,0 +1,286 @@
+"""Settings: from the environment, else from `.env` in the home; read once, typed, all problems
+reported together, secrets absent from `repr`."""
+
+import os
+import secrets
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from course.errors import SettingsError
+
+SOURCE_ROOT = Path(__file__).resolve().parent.parent
+SENDGRID = "https://api.sendgrid.com"
+SANDBOX_HOST = "http://127.0.0.1:8025"
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address, without port, can only mean this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback
+
+
+def is_loopback(url: str) -> bool:
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class SendLimit(BaseModel):
+    """At most `count` mails in any window of that length, over all processes."""
+
+    model_config = ConfigDict(frozen=True)
+    count: int
+    window: timedelta
+
+
+_WINDOWS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+
+def parse_send_limits(text: str) -> tuple[SendLimit, ...]:
+    """`100/day,2000/hour` as limits; raises ValueError naming the part that is not one."""
+    limits = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        count, _, unit = part.partition("/")
+        if not count.isdigit() or int(count) < 1 or unit not in _WINDOWS:
+            raise ValueError(f"{part!r} is not like 100/day (units: {', '.join(_WINDOWS)})")
+        limits.append(SendLimit(count=int(count), window=_WINDOWS[unit]))
+    return tuple(limits)
+
+
+class _FileSource(EnvSettingsSource):
+    """`X_FILE=/run/secrets/x` gives X the content of that file."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path, key, _ = super().get_field_value(field, f"{field_name}_file")
+        if not path or field.validation_alias:
+            return None, key, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{key.upper()}: cannot read {path}: {error.strerror}") from None
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+    )
+
+    home: Path
+    database_url: str = Field("sqlite:///minicourse.db", repr=False)  # may hold a password
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_host: str = SENDGRID
+    sendgrid_webhook_public_key: Annotated[tuple[str, ...], NoDecode] = ()
+    public_url: str = "http://127.0.0.1:8000"
+    mail_from: str = "course@example.com"
+    mail_reply_to: str | None = None
+    postal_address: str = "(sandbox: no postal address set)"
+    secret_key: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    hash_key: SecretStr | None = None
+    send_limit: Annotated[tuple[SendLimit, ...], NoDecode] = ()
+    broker_url: str | None = Field(None, repr=False)
+    clock_file: Path | None = Field(None, validation_alias="MINICOURSE_CLOCK_FILE")
+
+    unknown_policy: Literal["hold", "auto"] = "hold"
+    lease_seconds: float = Field(60, gt=0)
+    call_deadline_seconds: float = Field(25, gt=0)
+    backoff_min_seconds: float = Field(2, gt=0)
+    backoff_max_seconds: float = Field(60, gt=0)
+    breaker_min_seconds: float = Field(30, gt=0)
+    breaker_max_seconds: float = Field(900, gt=0)
+    auto_wait_hours: float = Field(6, ge=0)
+    tick_seconds: float = Field(2, gt=0)
+
+    @field_validator("sendgrid_webhook_public_key", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("secret_key", mode="before")
+    @classmethod
+    def _secrets(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("send_limit", mode="before")
+    @classmethod
+    def _limits(cls, value: object) -> object:
+        return parse_send_limits(value) if isinstance(value, str) else value
+
+    @field_validator("public_url", "sendgrid_host")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{value!r} is not a URL; write it like https://course.example.com")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        try:
+            if make_url(value).get_backend_name() in ("sqlite", "postgresql"):
+                return value
+        except ArgumentError:
+            pass
+        scheme = value.partition(":")[0]
+        raise ValueError(f"{scheme!r} is not sqlite:///FILE or postgresql+psycopg://…")
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether mail goes to a stand-in on this machine: no key, or a loopback host."""
+        return self.sendgrid_api_key is None or is_loopback(self.sendgrid_host)
+
+    @property
+    def mail_host(self) -> str:
+        """Where mail is sent: without a key only ever to this machine."""
+        if self.sendgrid_api_key is None and not is_loopback(self.sendgrid_host):
+            return SANDBOX_HOST
+        return self.sendgrid_host
+
+    @property
+    def database(self) -> str:
+        """DATABASE_URL with a relative SQLite path taken from the home, not the working folder."""
+        url = make_url(self.database_url)
+        if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+            url = url.set(database=str(self.home / url.database))
+        return url.render_as_string(hide_password=False)
+
+    @property
+    def database_path(self) -> Path | None:
+        """The file of an embedded database; None for a server."""
+        url = make_url(self.database)
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    @property
+    def key_path(self) -> Path | None:
+        """Where an embedded installation keeps its own SECRET_KEY and HASH_KEY."""
+        return self.database_path.with_suffix(".keys") if self.database_path else None
+
+    def require_live_mail(self) -> None:
+        """Raise SettingsError listing all that is missing for mail to real people."""
+        problems = []
+        if self.mail_from == Settings.model_fields["mail_from"].default:
+            problems.append("MAIL_FROM is not set: the address that lessons come from")
+        if self.postal_address == Settings.model_fields["postal_address"].default:
+            problems.append("POSTAL_ADDRESS is not set: the law asks for it in each mail")
+        if not self.public_url.startswith("https://") or is_loopback(self.public_url):
+            problems.append(
+                f"PUBLIC_URL is {self.public_url}: links in mails need https and a public name"
+            )
+        if problems:
+            raise SettingsError(_report(problems, self.home))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (replaced by X_FILE)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls), dotenv_settings
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment, then `.env` in the home; raise one SettingsError for all faults."""
+        home = Path(os.environ.get("MINICOURSE_HOME") or SOURCE_ROOT).expanduser().resolve()
+        try:
+            settings = cls(home=home, _env_file=home / ".env")  # type: ignore[call-arg]
+        except ValidationError as error:
+            problems = [_problem(item) for item in error.errors()]
+            raise SettingsError(_report(problems, home)) from None
+        if problems := settings._faults():
+            raise SettingsError(_report(problems, home))
+        return settings.model_copy(update=settings._own_keys())
+
+    def _faults(self) -> list[str]:
+        problems = []
+        embedded = self.database_path is not None
+        if not embedded and not self.secret_key:
+            problems.append("SECRET_KEY is not set: needed with a database server")
+        if not embedded and not self.hash_key:
+            problems.append("HASH_KEY is not set: needed with a database server")
+        if self.lease_seconds <= self.call_deadline_seconds:
+            problems.append("LEASE_SECONDS must be longer than CALL_DEADLINE_SECONDS")
+        return problems
+
+    def _own_keys(self) -> dict[str, Any]:
+        """The keys kept beside an embedded database, where the settings do not name any."""
+        if not self.key_path or not self.key_path.exists():
+            return {}
+        stored = _read_dotenv(self.key_path)
+        found: dict[str, Any] = {}
+        if not self.secret_key and stored.get("SECRET_KEY"):
+            found["secret_key"] = tuple(SecretStr(key) for key in stored["SECRET_KEY"].split(","))
+        if not self.hash_key and stored.get("HASH_KEY"):
+            found["hash_key"] = SecretStr(stored["HASH_KEY"])
+        return found
+
+    def with_made_keys(self) -> Self:
+        """Make SECRET_KEY and HASH_KEY once for an embedded database, beside it, mode 0600."""
+        if self.secret_key and self.hash_key:
+            return self
+        path = self.key_path
+        if path is None:
+            raise SettingsError("SECRET_KEY and HASH_KEY are needed with a database server")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [f"{name}={secrets.token_urlsafe(32)}\n" for name in ("SECRET_KEY", "HASH_KEY")]
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.writelines(lines)
+        return self.model_copy(update=self._own_keys())
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _problem(item: Any) -> str:
+    return f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _report(problems: list[str], home: Path) -> str:
+    where = f"the environment or {home / '.env'}"
+    if len(problems) == 1:
+        return f"{problems[0]}. Set it in {where}."
+    listed = "".join(f"\n  - {problem}" for problem in problems)
+    return f"{len(problems)} settings need attention (set them in {where}):{listed}"
