@@ -1,0 +1,310 @@
+"""What a course is: its files read into values. Pure: text in, a `Course` out, or one error that
+names file and line."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from course.errors import CourseError, NotFoundError
+from course.timing import After, Rhythm
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+COURSE_FILE = "course.toml"
+ABOUT_FILE = "about.md"
+LESSON_NAME = re.compile(r"^(\d+)-([a-z0-9][a-z0-9-]*)\.md$")
+SLUG = re.compile(r"^[a-z0-9][a-z0-9-]*$")
+# Below this a daily course cannot break its gap on the day that has only 23 hours.
+DAILY_GAP_LIMIT = timedelta(hours=22)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@lru_cache
+def known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def parse_zone(value: str) -> ZoneInfo:
+    """An IANA zone; ValueError names what is not one."""
+    if value not in known_zones():
+        raise ValueError(f"{value!r} is no time zone; write it like Europe/Berlin")
+    return ZoneInfo(value)
+
+
+def parse_hour(value: object) -> time:
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        return time.fromisoformat(value)
+    raise ValueError(f"{value!r} is not an hour; write it like 09:00")
+
+
+def parse_gap(value: object) -> timedelta:
+    match = re.fullmatch(r"(\d+)h", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"{value!r} is not a number of hours; write it like 18h")
+    return timedelta(hours=int(match[1]))
+
+
+def parse_after(value: object) -> After:
+    """`2` (days), `"2 days"`, `"4h"` or `"4 hours"`."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return After(days=value)
+    match = re.fullmatch(r"(\d+)\s*(d|days?|h|hours?)", str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a wait; write days like 2, or hours like 4h")
+    count = int(match[1])
+    return After(days=count) if match[2].startswith("d") else After(hours=count)
+
+
+def _weekday(value: object) -> int:
+    if value in WEEKDAYS:
+        return WEEKDAYS.index(value)
+    raise ValueError(f"{value!r} is no weekday; use {', '.join(WEEKDAYS)}")
+
+
+Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
+Hour = Annotated[time, BeforeValidator(parse_hour)]
+Weekday = Annotated[int, BeforeValidator(_weekday)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+class Sender(_Table):
+    name: str = Field(min_length=1)
+    email: str | None = None
+    reply_to: str | None = None
+
+
+class Schedule(_Table):
+    zone: Zone
+    weekdays: tuple[Weekday, ...] = (0, 1, 2, 3, 4)
+    hour: Hour = time(9)
+    minimum_gap: Annotated[timedelta, BeforeValidator(parse_gap)] = timedelta(hours=18)
+    skip_dates: tuple[date, ...] = ()
+    late: Literal["shift", "send", "skip"] = "shift"
+
+    @field_validator("weekdays")
+    @classmethod
+    def _some_day(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value:
+            raise ValueError("name at least one weekday")
+        return value
+
+
+class Tracking(_Table):
+    clicks: bool = False
+    opens: bool = False
+
+
+class Brand(_Table):
+    color: str = "#0b6e4f"
+    logo: str = ""
+    font: str = ""
+
+    @field_validator("color")
+    @classmethod
+    def _hex(cls, value: str) -> str:
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+            raise ValueError(f"{value!r} is not a colour; write it like #0b6e4f")
+        return value
+
+
+class _CourseFile(_Table):
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    language: str = "en"
+    sender: Sender
+    schedule: Schedule
+    tracking: Tracking = Tracking()
+    brand: Brand = Brand()
+
+
+class _FrontMatter(_Table):
+    subject: str = Field(min_length=1)
+    preheader: str = ""
+    after: Annotated[After, BeforeValidator(parse_after)]
+    slug: str | None = Field(None, pattern=SLUG.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One mail of the course; the lines say where in the file its texts begin."""
+
+    slug: str
+    file: str
+    number: int
+    subject: str
+    preheader: str
+    after: After
+    body: str
+    body_line: int
+    subject_line: int
+    preheader_line: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course as its files say it. Lessons stand in the order of their file names."""
+
+    slug: str
+    title: str
+    description: str
+    language: str
+    sender: Sender
+    schedule: Schedule
+    tracking: Tracking
+    brand: Brand
+    about: str
+    lessons: tuple[Lesson, ...]
+
+    @cached_property
+    def by_slug(self) -> dict[str, Lesson]:
+        return {lesson.slug: lesson for lesson in self.lessons}
+
+    def lesson(self, slug: str) -> Lesson:
+        if slug not in self.by_slug:
+            known = ", ".join(self.by_slug)
+            raise NotFoundError(f"No lesson {slug!r} in course {self.slug}; it has: {known}")
+        return self.by_slug[slug]
+
+    def rhythm(self, zone: ZoneInfo | None) -> Rhythm:
+        return Rhythm(
+            zone=zone or self.schedule.zone,
+            weekdays=frozenset(self.schedule.weekdays),
+            at=self.schedule.hour,
+            skip_dates=frozenset(self.schedule.skip_dates),
+            minimum_gap=self.schedule.minimum_gap,
+        )
+
+
+def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
+    """Read `course.toml`, `about.md` and `NN-slug.md` texts; raise CourseError at the first fault.
+
+    `where` is the folder's name as the author knows it; it stands before each file in errors.
+    """
+    if not SLUG.match(slug):
+        raise CourseError(f"{where or slug}: a course folder's name is made of a-z, 0-9 and -")
+    head = _parse_course_file(files, where)
+    if ABOUT_FILE not in files:
+        raise CourseError(f"{where}{ABOUT_FILE}: is missing; it is the text of the course's page")
+    course = Course(
+        slug=slug,
+        **{name: getattr(head, name) for name in _CourseFile.model_fields},
+        about=files[ABOUT_FILE],
+        lessons=_parse_lessons(files, where),
+    )
+    _check_gap(course, where, files[COURSE_FILE])
+    return course
+
+
+def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
+    name = f"{where}{COURSE_FILE}"
+    if COURSE_FILE not in files:
+        raise CourseError(f"{name}: is missing; see the one in lessons/job-search for every key")
+    text = files[COURSE_FILE]
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else len(text.splitlines())
+        message = re.sub(r" \(at .*\)$", "", str(error))
+        raise CourseError(f"{name}:{line}: {message}") from None
+    return _validated(_CourseFile, data, name, text, first_line=1)
+
+
+def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
+    names = sorted(name for name in files if LESSON_NAME.match(name))
+    if not names:
+        raise CourseError(f"{where or '.'}: no lessons; name them like 01-welcome.md")
+    lessons: list[Lesson] = []
+    for number, name in enumerate(names, 1):
+        lesson = _parse_lesson(name, files[name], number, where)
+        twin = next((other for other in lessons if other.slug == lesson.slug), None)
+        if twin:
+            raise CourseError(
+                f"{where}{name}:1: slug {lesson.slug!r} is also that of {twin.file}; "
+                "a lesson's slug is its identity: give one of them another"
+            )
+        lessons.append(lesson)
+    return tuple(lessons)
+
+
+def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
+    place = f"{where}{name}"
+    match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", text, re.DOTALL)
+    if not match:
+        raise CourseError(f"{place}:1: must begin with front matter between two lines of ---")
+    front = match[1] or ""
+    try:
+        data = yaml.safe_load(front) or {}
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        raise CourseError(f"{place}:{line}: {error.problem or 'is not YAML'}") from None
+    if not isinstance(data, dict):
+        raise CourseError(f"{place}:2: front matter is lines like `subject: …`")
+    head = _validated(_FrontMatter, data, place, front, first_line=2)
+    file_slug = LESSON_NAME.match(name)
+    assert file_slug
+    body = text[match.end() :]
+    if not body.strip():
+        raise CourseError(f"{place}:{text.count(chr(10)) + 1}: the lesson has no text")
+    return Lesson(
+        slug=head.slug or file_slug[2],
+        file=name,
+        number=number,
+        subject=head.subject,
+        preheader=head.preheader,
+        after=head.after,
+        body=body,
+        body_line=text[: match.end()].count("\n") + 1,
+        subject_line=2 + line_of(front, ["subject"]),
+        preheader_line=2 + line_of(front, ["preheader"]),
+    )
+
+
+def _validated(model: type[M], data: Any, place: str, text: str, first_line: int) -> M:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        item = error.errors()[0]
+        names = [part for part in item["loc"] if isinstance(part, str)]
+        key = ".".join(names)
+        message = {
+            "missing": f"{key} is missing",
+            "extra_forbidden": f"{key} is not a key that is known here",
+        }.get(item["type"], f"{key}: {item['msg'].removeprefix('Value error, ')}")
+        line = first_line + line_of(text, names)
+        raise CourseError(f"{place}:{line}: {message}") from None
+
+
+def line_of(text: str, names: list[str]) -> int:
+    """The 0-based line of the innermost of these nested keys that stands in the text."""
+    found = 0
+    for name in names:
+        pattern = re.compile(rf"\s*(?:\[(?:\w+\.)*{re.escape(name)}\]|{re.escape(name)}\s*[:=])")
+        for number, line in enumerate(text.splitlines()[found:], found):
+            if pattern.match(line):
+                found = number
+                break
+    return found
+
+
+def _check_gap(course: Course, where: str, text: str) -> None:
+    daily = any(lesson.after.days <= 1 for lesson in course.lessons[1:])
+    if daily and course.schedule.minimum_gap >= DAILY_GAP_LIMIT:
+        line = 1 + line_of(text, ["schedule", "minimum_gap"])
+        raise CourseError(
+            f"{where}{COURSE_FILE}:{line}: schedule.minimum_gap must be below 22h for a daily "
+            "course: when summer time begins a day has 23 hours"
+        )

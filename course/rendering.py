@@ -1,0 +1,375 @@
+"""One renderer for all that is ever shown or sent: a course's files in, skeletons out.
+
+The order is Jinja with merge tags → Markdown → layout → css-inline → substitution, so that no
+personal value ever passes through Markdown or inlining: values are literal text.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html.parser import HTMLParser
+from secrets import token_hex
+from typing import Any
+
+from css_inline import CSSInliner
+from jinja2 import nodes
+from markupsafe import Markup
+
+from course import curriculum, markdown
+from course.curriculum import Course, Lesson
+from course.errors import CourseError, NotFoundError, TemplateError
+from course.merging import Key, Mail, Part, Skeleton, Split, Splitter, Tag, merge, refused
+from course.states import MessageKind
+
+PERSON_FIELDS = frozenset({"name", "email", "zone"})
+LINK_FIELDS = frozenset({"unsubscribe_url", "manage_url"})
+CONFIRM_FIELD = "confirm_url"
+
+SYSTEM_LAYOUTS = {MessageKind.CONFIRMATION: "confirmation", MessageKind.ALREADY: "notice"}
+
+_inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+_LITERAL_HOST = re.compile(r"https?://[^/\s{}]+/|mailto:")
+# Attributes whose value only a person reads.
+_READ_ATTRIBUTES = ("alt", "title", "aria-label")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the installation brings to each mail."""
+
+    public_url: str = "http://127.0.0.1:8000"
+    postal_address: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person, as far as a mail may know them."""
+
+    email: str
+    name: str = ""
+    zone: str = ""
+    token: str = ""
+    confirm_token: str = ""
+
+    def values(self, site: Site) -> dict[str, str]:
+        """The recipient's fields as templates see them."""
+        return {
+            "name": self.name,
+            "email": self.email,
+            "zone": self.zone,
+            "unsubscribe_url": f"{site.public_url}/unsubscribe/{self.token}",
+            "manage_url": f"{site.public_url}/manage/{self.token}",
+            CONFIRM_FIELD: f"{site.public_url}/confirm/{self.confirm_token}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A template text and where its author finds it."""
+
+    file: str
+    line: int
+    text: str
+
+    @property
+    def padded(self) -> str:
+        # Blank lines in front give Jinja the file's own line numbers; Markdown passes them over.
+        return "\n" * (self.line - 1) + self.text
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A message before it is compiled."""
+
+    key: str
+    layout: str
+    fields: frozenset[str]
+    subject: _Text
+    preheader: _Text
+    body: _Text
+    context: Mapping[str, Any]
+
+
+class Message:
+    """A compiled mail of a course: who has the same key gets the same skeleton."""
+
+    def __init__(self, draft: _Draft, layouts: Mapping[str, str], secret: str) -> None:
+        self.key_name = draft.key
+        self._draft = draft
+        self._layouts = layouts
+        self._splitter = Splitter(draft.fields, secret)
+        self._skeletons: dict[Key, Skeleton] = {}
+        self.skeletons_rendered = 0
+        self._subject = self._split(draft.subject, Part.SUBJECT)
+        self._title = {part: self._split(draft.subject, part) for part in (Part.HTML, Part.TEXT)}
+        self._preheader = self._split(draft.preheader, Part.HTML)
+        self._body = {part: self._split(draft.body, part) for part in (Part.HTML, Part.TEXT)}
+        self._layout = {
+            Part.HTML: self._split_layout("html", Part.HTML),
+            Part.TEXT: self._split_layout("txt", Part.TEXT),
+        }
+
+    def key(self, values: Mapping[str, Any]) -> Key:
+        return self._splitter.key(values)
+
+    def skeleton(self, key: Key) -> Skeleton:
+        """The finished mail but for its tags; made once for each key. Raises TemplateError."""
+        if key not in self._skeletons:
+            self._skeletons[key] = self._render(key)
+            self.skeletons_rendered += 1
+        return self._skeletons[key]
+
+    def mail(self, values: Mapping[str, Any]) -> Mail:
+        """The mail of one person: a group of one on the same path."""
+        skeleton = self.skeleton(self.key(values))
+        return merge(skeleton, skeleton.substitutions(values))
+
+    def _split(self, text: _Text, part: Part) -> Split:
+        sources = {text.file: text.padded}
+        return self._splitter.split(text.file, sources, part, set(self._draft.context))
+
+    def _split_layout(self, ending: str, part: Part) -> Split:
+        name = f"email/{self._draft.layout}.{ending}.j2"
+        if name not in self._layouts:
+            raise TemplateError(f"templates/{name}:1: is missing")
+        known = set(self._draft.context) | {"title", "preheader", "body"}
+        return self._splitter.split(name, self._layouts, part, known)
+
+    def _render(self, key: Key) -> Skeleton:
+        context = self._draft.context
+        subject = _one_line(self._subject.render(context, key))
+        if not subject:
+            raise refused(self._draft.subject.file, self._draft.subject.line, "subject is empty")
+        html, text = self._html(context, key), self._text(context, key)
+        whole = subject + text + html
+        tags = tuple(tag for tag in self._splitter.tags if tag.text in whole)
+        return Skeleton(subject, text, html, tags)
+
+    def _html(self, context: Mapping[str, Any], key: Key) -> str:
+        body = markdown.to_html(self._body[Part.HTML].render(context, key))
+        title = _one_line(self._title[Part.HTML].render(context, key))
+        preheader = _one_line(self._preheader.render(context, key))
+        # All three were made by autoescaping templates or by Markdown; values come in later.
+        safe = {"title": Markup(title), "preheader": Markup(preheader), "body": Markup(body)}  # noqa: S704
+        page = self._layout[Part.HTML].render({**context, **safe}, key)
+        self._require_whole(body, page)
+        _check_places(page, self._splitter.tags, self._draft.body.file)
+        inlined: str = _inliner.inline(page)
+        return inlined
+
+    def _text(self, context: Mapping[str, Any], key: Key) -> str:
+        body = markdown.to_text(self._body[Part.TEXT].render(context, key))
+        page = self._layout[Part.TEXT].render(
+            {
+                **context,
+                "title": _one_line(self._title[Part.TEXT].render(context, key)),
+                "preheader": "",
+                "body": body,
+            },
+            key,
+        )
+        self._require_whole(body, page)
+        return page.strip() + "\n"
+
+    def _require_whole(self, body: str, page: str) -> None:
+        """A layout that changes `{{ body }}` would break the tags in it."""
+        for tag in self._splitter.tags:
+            if page.count(tag.text) < body.count(tag.text):
+                raise TemplateError(
+                    f"templates/email/{self._draft.layout}: the layout must print {{{{ body }}}} "
+                    "as it is"
+                )
+
+
+@dataclass(frozen=True)
+class CompiledCourse:
+    """All mails of one revision, each compiled when it is first asked for."""
+
+    course: Course
+    texts: Mapping[str, Any]
+    texts_file: str
+    texts_source: str
+    layouts: Mapping[str, str]
+    where: str
+    site: Site
+    secret: str
+    _messages: dict[str, Message] = field(default_factory=dict)
+
+    def lesson(self, slug: str) -> Message:
+        """The mail of a lesson; NotFoundError when the course has none of that slug."""
+        return self._compiled(slug, lambda: self._lesson_draft(self.course.lesson(slug)))
+
+    def system(self, kind: MessageKind) -> Message:
+        """A mail of the program's own: confirmation, already."""
+        return self._compiled(f"system {kind}", lambda: self._system_draft(kind))
+
+    def message(self, kind: MessageKind, message_key: str) -> Message:
+        return self.lesson(message_key) if kind is MessageKind.LESSON else self.system(kind)
+
+    def every(self) -> Iterator[Message]:
+        yield from (self.lesson(lesson.slug) for lesson in self.course.lessons)
+        yield from (self.system(kind) for kind in SYSTEM_LAYOUTS)
+
+    def _compiled(self, name: str, draft: Any) -> Message:
+        if name not in self._messages:
+            self._messages[name] = Message(draft(), self.layouts, self.secret)
+        return self._messages[name]
+
+    def _lesson_draft(self, lesson: Lesson) -> _Draft:
+        file = f"{self.where}{lesson.file}"
+        number = {"number": lesson.number, "total": len(self.course.lessons)}
+        return _Draft(
+            key=lesson.slug,
+            layout="lesson",
+            fields=PERSON_FIELDS | LINK_FIELDS,
+            subject=_Text(file, lesson.subject_line, lesson.subject),
+            preheader=_Text(file, lesson.preheader_line, lesson.preheader),
+            body=_Text(file, lesson.body_line, lesson.body),
+            context={
+                **self._shared,
+                "lesson": {"slug": lesson.slug, "number": lesson.number},
+                "progress": number,
+            },
+        )
+
+    def _system_draft(self, kind: MessageKind) -> _Draft:
+        table = self.texts.get("mail", {}).get(kind)
+        if kind not in SYSTEM_LAYOUTS or table is None:
+            raise NotFoundError(f"{self.texts_file}: there is no table [mail.{kind}]")
+
+        def text(key: str) -> _Text:
+            line = curriculum.line_of(self.texts_source, [str(kind), key]) + 1
+            return _Text(self.texts_file, line, str(table.get(key, "")))
+
+        confirm = frozenset({CONFIRM_FIELD})
+        return _Draft(
+            key=str(kind),
+            layout=SYSTEM_LAYOUTS[kind],
+            # Nothing that a visitor typed may stand in the mail to an unconfirmed address.
+            fields=LINK_FIELDS | confirm
+            if kind is MessageKind.CONFIRMATION
+            else PERSON_FIELDS | LINK_FIELDS,
+            subject=text("subject"),
+            preheader=text("preheader"),
+            body=text("body"),
+            context={**self._shared, "mail": table},
+        )
+
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        course = self.course
+        return {
+            "course": {
+                "slug": course.slug,
+                "title": course.title,
+                "description": course.description,
+                "language": course.language,
+                "sender_name": course.sender.name,
+                "total": len(course.lessons),
+                "brand": course.brand.model_dump(),
+                "url": f"{self.site.public_url}/c/{course.slug}",
+            },
+            "texts": self.texts,
+            "postal_address": self.site.postal_address,
+            "reply_to": self.site.reply_to,
+        }
+
+
+def load_course(
+    slug: str, files: Mapping[str, str], site: Site, *, secret: str | None = None, where: str = ""
+) -> CompiledCourse:
+    """A revision's files as mails. `secret` makes its tags; random where none is given."""
+    course = curriculum.parse(slug, files, where=where)
+    texts_file = f"templates/texts/{course.language}.toml"
+    if texts_file not in files:
+        raise CourseError(
+            f"{where}course.toml:1: language {course.language!r} has no words: "
+            f"{texts_file} is missing"
+        )
+    try:
+        texts = tomllib.loads(files[texts_file])
+    except tomllib.TOMLDecodeError as error:
+        raise CourseError(f"{texts_file}:1: {error}") from None
+    layouts = {
+        name.removeprefix("templates/"): text
+        for name, text in files.items()
+        if name.startswith("templates/email/")
+    }
+    return CompiledCourse(
+        course, texts, texts_file, files[texts_file], layouts, where, site, secret or token_hex(8)
+    )
+
+
+def compile_course(
+    slug: str, files: Mapping[str, str], site: Site | None = None, *, where: str = ""
+) -> CompiledCourse:
+    """The same with every mail compiled and rendered once; raises the first TemplateError."""
+    compiled = load_course(slug, files, site or Site(), where=where)
+    somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin").values(Site())
+    nobody = Recipient("somebody@example.com").values(Site())
+    for message in compiled.every():
+        for values in (somebody, nobody):
+            message.mail(values)
+    return compiled
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _check_places(page: str, tags: list[Tag], file: str) -> None:
+    """Refuse a recipient's value inside an attribute that could make it act."""
+    finder = _Places({tag.text: tag for tag in tags}, file)
+    finder.feed(page)
+    finder.close()
+
+
+class _Places(HTMLParser):
+    def __init__(self, tags: Mapping[str, Tag], file: str) -> None:
+        super().__init__()
+        self.tags = tags
+        self.file = file
+        self.raw = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.raw = tag if tag in ("style", "script") else ""
+        for name, value in attrs:
+            inside = [known for text, known in self.tags.items() if text in (value or "")]
+            if inside and name not in _READ_ATTRIBUTES:
+                self._check(name, value or "", inside)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self.raw:
+            self.raw = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.raw and any(tag in data for tag in self.tags):
+            raise refused(self.file, 1, f"a recipient's field cannot stand in <{self.raw}>")
+
+    def handle_comment(self, data: str) -> None:
+        if any(tag in data for tag in self.tags):
+            raise refused(self.file, 1, "a recipient's field cannot stand in a comment")
+
+    def _check(self, attribute: str, value: str, inside: list[Tag]) -> None:
+        if attribute == "href":
+            own_link = len(inside) == 1 and value == inside[0].text and _is_own(inside[0])
+            literal = _LITERAL_HOST.match(value)
+            if own_link or (literal and all(map(_is_encoded, inside))):
+                return
+            advice = "use one of our own links, or https://host/…{{ field|urlencode }}"
+        else:
+            advice = "only href, alt and title may hold one"
+        names = ", ".join(name for tag in inside for name in tag.names)
+        raise refused(self.file, 1, f"{names} cannot stand in the attribute {attribute}: {advice}")
+
+
+def _is_own(tag: Tag) -> bool:
+    name = tag.expression
+    return isinstance(name, nodes.Name) and name.name in LINK_FIELDS | {CONFIRM_FIELD}
+
+
+def _is_encoded(tag: Tag) -> bool:
+    return isinstance(tag.expression, nodes.Filter) and tag.expression.name == "urlencode"

@@ -1,0 +1,177 @@
+"""When a lesson is due: one pure function from a person's wall clock to a UTC instant.
+
+The local wall time comes first and the instant last, so that neither a weekend nor a change to
+or from daylight-saving time can move a nine-o'clock lesson to another hour.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+LATE_AFTER = timedelta(hours=6)
+# A year of days is searched; a calendar that allows none of them is refused when it is read.
+_HORIZON_DAYS = 366
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """How long after the lesson before: whole local days, or hours by the clock on the wall."""
+
+    days: int = 0
+    hours: int = 0
+
+    @property
+    def is_at_once(self) -> bool:
+        return self.days == 0 and self.hours == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """On which local days and at which local hour lessons may arrive."""
+
+    zone: ZoneInfo
+    weekdays: frozenset[int]  # Monday is 0
+    at: time
+    skip_dates: frozenset[date] = field(default_factory=frozenset)
+    minimum_gap: timedelta = timedelta(hours=18)
+
+    def allows(self, day: date) -> bool:
+        return day.weekday() in self.weekdays and day not in self.skip_dates
+
+    def next_allowed(self, day: date) -> date:
+        """`day` itself or the first allowed day after it; ValueError when a year has none."""
+        for offset in range(_HORIZON_DAYS):
+            if self.allows(day + offset * DAY):
+                return day + offset * DAY
+        raise ValueError("the weekdays and skip_dates leave no day to send on within a year")
+
+
+def to_utc(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """The instant of a local wall time; one that does not exist moves forward, one that occurs
+    twice is the first of the two (PEP 495: fold=0 means both)."""
+    return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+
+
+def local_date(moment: datetime, zone: ZoneInfo) -> date:
+    return moment.astimezone(zone).date()
+
+
+def due_at(
+    after: After,
+    rhythm: Rhythm,
+    base: datetime,
+    *,
+    first: bool,
+    rolling: bool,
+    last_sent: datetime | None,
+) -> datetime:
+    """The instant (aware UTC) at which a lesson is due.
+
+    `base` is the due time of the lesson before, or the start of the clock for the first one.
+    The first mail of a rolling cohort with `after = 0` is due at once. Every other lesson comes
+    on an allowed day at the rhythm's hour, never on the local day of the one before, and never
+    sooner than the minimum gap after the last sending.
+    """
+    if first and rolling and after.is_at_once:
+        return base
+    earliest = base + timedelta(hours=after.hours)
+    day = local_date(earliest, rhythm.zone) + after.days * DAY
+    if not first and after.days == 0:
+        day = max(day, local_date(base, rhythm.zone) + DAY)
+    day = rhythm.next_allowed(day)
+    due = to_utc(day, rhythm.at, rhythm.zone)
+    while due < earliest or (last_sent is not None and due < last_sent + rhythm.minimum_gap):
+        day = rhythm.next_allowed(day + DAY)
+        due = to_utc(day, rhythm.at, rhythm.zone)
+    return due
+
+
+def is_late(due: datetime, now: datetime) -> bool:
+    return now - due > LATE_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A lesson, as far as timing asks: its identity and its distance from the one before."""
+
+    slug: str
+    after: After
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A learner's row for one lesson."""
+
+    is_settled: bool
+    due_at: datetime
+    sent_at: datetime | None = None  # when the provider took it
+    patience_until: datetime | None = None  # an unknown one: others wait for it until then
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The lesson that comes next, and when."""
+
+    slug: str
+    due_at: datetime
+    is_welcome: bool  # leaves at once and starts no gap
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An undecided lesson stands before the next; look again then, or when it settles."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """No live lesson is without a settled row."""
+
+
+def next_lesson(
+    steps: Sequence[Step],
+    past: Mapping[str, Past],
+    rhythm: Rhythm,
+    starts_at: datetime,
+    now: datetime,
+    *,
+    rolling: bool,
+) -> Due | Wait | Finished:
+    """What comes next for a learner: the first lesson without a row, and its due time.
+
+    `past` holds the learner's rows by lesson, also those of lessons that the course has no more.
+    """
+    undecided = [row for row in past.values() if not row.is_settled]
+    patience = [row.patience_until for row in undecided]
+    if any(until is None or until > now for until in patience):
+        known = [until for until in patience if until is not None]
+        return Wait(min(known) if len(known) == len(patience) else None)
+    step = next((step for step in steps if step.slug not in past), None)
+    if step is None:
+        live = [past[known.slug] for known in steps]
+        return Finished() if all(row.is_settled for row in live) else Wait(None)
+    first = step is steps[0]
+    is_welcome = first and rolling and step.after.is_at_once
+    due = due_at(
+        step.after,
+        rhythm,
+        max((row.due_at for row in past.values()), default=starts_at),
+        first=first,
+        rolling=rolling,
+        last_sent=_last_sent(steps, past, rolling=rolling),
+    )
+    return Due(step.slug, due, is_welcome)
+
+
+def _last_sent(
+    steps: Sequence[Step], past: Mapping[str, Past], *, rolling: bool
+) -> datetime | None:
+    """The sending that the minimum gap counts from; the welcome mail starts none."""
+    welcome = steps[0].slug if steps and rolling and steps[0].after.is_at_once else None
+    sent = (
+        row.sent_at for slug, row in past.items() if row.sent_at is not None and slug != welcome
+    )
+    return max(sent, default=None)

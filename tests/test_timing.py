@@ -1,0 +1,169 @@
+"""When a lesson is due, over weekends, zones and clock changes."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from course.timing import (
+    After,
+    Due,
+    Finished,
+    Past,
+    Rhythm,
+    Step,
+    Wait,
+    due_at,
+    next_lesson,
+    to_utc,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+WORKDAYS = frozenset(range(5))
+
+
+def rhythm(zone: str = "Europe/Berlin", **changes: object) -> Rhythm:
+    values = {"zone": ZoneInfo(zone), "weekdays": WORKDAYS, "at": time(9), **changes}
+    return Rhythm(**values)  # type: ignore[arg-type]
+
+
+def moment(text: str, zone: str = "Europe/Berlin") -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def following(base: datetime, after: After, pace: Rhythm, last: datetime | None = None) -> datetime:
+    return due_at(after, pace, base, first=False, rolling=True, last_sent=last)
+
+
+def test_the_welcome_of_a_rolling_cohort_is_due_at_once() -> None:
+    base = moment("2027-01-16 23:59")  # a Saturday night
+    assert due_at(After(), rhythm(), base, first=True, rolling=True, last_sent=None) == base
+
+
+def test_the_first_lesson_of_a_fixed_cohort_waits_for_the_hour() -> None:
+    start = moment("2027-01-18 09:00")
+    assert due_at(After(), rhythm(), start, first=True, rolling=False, last_sent=None) == start
+    late = moment("2027-01-18 10:00")
+    found = due_at(After(), rhythm(), late, first=True, rolling=False, last_sent=None)
+    assert found == moment("2027-01-19 09:00")
+
+
+@pytest.mark.parametrize(
+    ("base", "after", "expected"),
+    [
+        ("2027-01-14 12:00", After(1), "2027-01-15 09:00"),  # Thursday → Friday
+        ("2027-01-15 09:00", After(1), "2027-01-18 09:00"),  # Friday → over the weekend
+        ("2027-01-14 12:00", After(2), "2027-01-18 09:00"),  # Saturday is no day → Monday
+        ("2027-01-14 00:01", After(0), "2027-01-15 09:00"),  # never on the same local day
+        ("2027-01-14 12:00", After(hours=4), "2027-01-15 09:00"),
+        ("2027-03-26 09:00", After(1), "2027-03-29 09:00"),  # over the start of summer time
+        ("2027-10-29 09:00", After(1), "2027-11-01 09:00"),  # and its end: the hour stays
+    ],
+)
+def test_a_later_lesson_comes_on_an_allowed_day_at_the_hour(
+    base: str, after: After, expected: str
+) -> None:
+    assert following(moment(base), after, rhythm()) == moment(expected)
+
+
+def test_skip_dates_are_passed_over() -> None:
+    pace = rhythm(skip_dates=frozenset({date(2027, 1, 15), date(2027, 1, 18)}))
+    assert following(moment("2027-01-14 09:00"), After(1), pace) == moment("2027-01-19 09:00")
+
+
+def test_the_minimum_gap_counts_from_the_last_sending() -> None:
+    base, sent = moment("2027-01-12 09:00"), moment("2027-01-12 17:00")
+    assert following(base, After(1), rhythm(), sent) == moment("2027-01-14 09:00")
+
+
+def test_a_wall_time_that_does_not_exist_moves_forward() -> None:
+    at = to_utc(date(2027, 3, 28), time(2, 30), BERLIN)
+    assert at.astimezone(BERLIN).time() == time(3, 30)
+
+
+def test_a_wall_time_that_occurs_twice_is_the_first() -> None:
+    at = to_utc(date(2027, 10, 31), time(2, 30), BERLIN)
+    assert at == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+
+
+def test_a_calendar_without_any_day_is_an_error() -> None:
+    start = date(2027, 1, 1)
+    every = frozenset(start + timedelta(days=n) for n in range(400))
+    with pytest.raises(ValueError, match="no day to send on"):
+        following(moment("2027-01-14 09:00"), After(1), rhythm(skip_dates=every))
+
+
+zones = st.sampled_from(
+    ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Apia"]
+    + ["Australia/Lord_Howe", "America/St_Johns", "Etc/GMT+12", "Africa/Casablanca"]
+)
+
+
+@given(
+    zone=zones,
+    base=st.datetimes(datetime(2007, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),
+    after=st.builds(After, days=st.integers(0, 9)),
+    weekdays=st.sets(st.integers(0, 6), min_size=1).map(frozenset),
+    at=st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+)
+def test_wherever_one_lives_the_day_is_allowed_and_the_hour_kept(
+    zone: str, base: datetime, after: After, weekdays: frozenset[int], at: time
+) -> None:
+    pace = rhythm(zone, weekdays=weekdays, at=at)
+    due = following(base, after, pace, base)
+    local = due.astimezone(pace.zone)
+    assert pace.allows(local.date())
+    assert due >= base + pace.minimum_gap
+    wanted = datetime.combine(local.date(), at, tzinfo=pace.zone)
+    exists = wanted.astimezone(UTC).astimezone(pace.zone).time() == at
+    assert local.time() == at or not exists
+
+
+STEPS = [Step("hello", After()), Step("one", After(1)), Step("two", After(1))]
+THURSDAY = moment("2027-01-14 12:00")
+
+
+def next_of(past: dict[str, Past], now: datetime = THURSDAY) -> Due | Wait | Finished:
+    return next_lesson(STEPS, past, rhythm(), THURSDAY, now, rolling=True)
+
+
+def test_lessons_follow_each_other() -> None:
+    assert next_of({}) == Due("hello", THURSDAY, is_welcome=True)
+    past = {"hello": Past(True, THURSDAY, THURSDAY)}
+    assert next_of(past) == Due("one", moment("2027-01-15 09:00"), is_welcome=False)
+    past["one"] = Past(True, moment("2027-01-15 09:00"), moment("2027-01-15 09:01"))
+    assert next_of(past) == Due("two", moment("2027-01-18 09:00"), is_welcome=False)
+    past["two"] = Past(True, moment("2027-01-18 09:00"), moment("2027-01-18 09:01"))
+    assert next_of(past) == Finished()
+
+
+def test_the_welcome_mail_starts_no_gap() -> None:
+    late_evening = moment("2027-01-14 23:50")
+    past = {"hello": Past(True, late_evening, late_evening)}
+    found = next_lesson(STEPS, past, rhythm(), late_evening, late_evening, rolling=True)
+    assert found == Due("one", moment("2027-01-15 09:00"), is_welcome=False)
+
+
+def test_an_undecided_lesson_holds_the_next_one_back() -> None:
+    assert next_of({"hello": Past(False, THURSDAY)}) == Wait(None)
+
+
+def test_an_unknown_lesson_holds_the_next_one_back_for_its_patience_only() -> None:
+    until = THURSDAY + timedelta(days=1)
+    past = {"hello": Past(False, THURSDAY, patience_until=until)}
+    assert next_of(past) == Wait(until)
+    assert isinstance(next_of(past, until), Due)
+
+
+def test_a_course_with_an_unknown_last_lesson_is_not_finished() -> None:
+    past = {step.slug: Past(True, THURSDAY, THURSDAY) for step in STEPS}
+    past["two"] = Past(False, THURSDAY, patience_until=THURSDAY)
+    assert next_of(past) == Wait(None)
+
+
+def test_rows_of_lessons_that_were_removed_do_not_hold_anything_back() -> None:
+    past = {step.slug: Past(True, THURSDAY, THURSDAY) for step in STEPS}
+    past["gone"] = Past(True, THURSDAY, THURSDAY)
+    assert next_of(past) == Finished()
