@@ -1,0 +1,151 @@
+"""SendGrid's send call: what goes out, what each answer means, and one deadline for all of it.
+
+Nothing here touches the database. The caller commits the line first, then calls `Mailer.send`,
+and moves its rows by the verdict.
+"""
+
+import logging
+import re
+import ssl
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http.client import HTTPException
+from typing import Any
+
+from course.answers import Answer, Verdict, judge, one_line
+from course.errors import SettingsError
+from course.wire import Wire
+
+# At DEBUG the library prints the key and every recipient. A filter outlives whatever a logging
+# configuration does to levels and handlers.
+logging.getLogger("python_http_client.client").addFilter(lambda record: False)  # noqa: ARG005
+
+
+@dataclass(frozen=True, slots=True)
+class Personalization:
+    """One recipient of a request: what is theirs alone."""
+
+    to: str
+    name: str = ""
+    subject: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # the complete set
+    custom_args: Mapping[str, str] = field(default_factory=dict)  # nothing personal: never erased
+    substitutions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request: a message and the up to 1,000 people who get it."""
+
+    from_email: str
+    from_name: str
+    reply_to: str | None
+    subject: str
+    text: str
+    html: str
+    categories: tuple[str, ...]
+    click_tracking: bool
+    open_tracking: bool
+    personalizations: tuple[Personalization, ...]
+
+
+def payload(outgoing: Outgoing) -> dict[str, Any]:
+    """The body of POST /v3/mail/send (Twilio SendGrid's v3 API reference, "Mail Send")."""
+    body: dict[str, Any] = {
+        "personalizations": [_personalization(person) for person in outgoing.personalizations],
+        "from": _address(outgoing.from_email, _ascii(outgoing.from_name)),
+        "subject": outgoing.subject,
+        "content": [  # the API refuses HTML before text
+            {"type": "text/plain", "value": outgoing.text},
+            {"type": "text/html", "value": outgoing.html},
+        ],
+        "tracking_settings": {
+            "click_tracking": {"enable": outgoing.click_tracking, "enable_text": False},
+            "open_tracking": {"enable": outgoing.open_tracking},
+            # SendGrid would add its own footer and keep its own list of who left.
+            "subscription_tracking": {"enable": False},
+        },
+    }
+    if outgoing.reply_to:
+        body["reply_to"] = _address(outgoing.reply_to)
+    if outgoing.categories:
+        body["categories"] = list(outgoing.categories)
+    return body
+
+
+def _personalization(person: Personalization) -> dict[str, Any]:
+    # Whether headers of the root merge with these is not documented: each carries the whole set.
+    parts = {
+        "subject": person.subject,
+        "headers": dict(person.headers),
+        "custom_args": dict(person.custom_args),
+        "substitutions": dict(person.substitutions),
+    }
+    to = _address(person.to, person.name.replace(";", " ").replace(",", " "))
+    return {"to": [to], **{name: value for name, value in parts.items() if value}}
+
+
+def _address(email: str, name: str = "") -> dict[str, str]:
+    name = " ".join(name.split())
+    return {"email": email, "name": name} if name else {"email": email}
+
+
+# The letters that Unicode does not take apart into a base and a mark.
+_LATIN = str.maketrans(
+    {"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae", "Æ": "Ae", "œ": "oe", "đ": "d"}
+)
+
+
+def _ascii(name: str) -> str:
+    """A sender's name in ASCII, which is all the API promises to take: `Jörg` becomes `Jorg`."""
+    plain = unicodedata.normalize("NFKD", name.translate(_LATIN))
+    return plain.encode("ascii", "ignore").decode()
+
+
+class Mailer:
+    """Sends through SendGrid, or a stand-in for it. May be shared by threads."""
+
+    def __init__(self, api_key: str, host: str, deadline_seconds: float) -> None:
+        self._key = api_key.strip()
+        if not re.fullmatch(r"[!-~]+", self._key):
+            raise SettingsError(
+                "SENDGRID_API_KEY is empty or has characters that no key has. "
+                "Copy it again from SendGrid: Settings, API Keys."
+            )
+        self._host = host
+        self._deadline_seconds = deadline_seconds
+        # Made once: reading the certificates takes longer than a whole call.
+        self._tls = ssl.create_default_context() if host.startswith("https:") else None
+
+    def send(self, outgoing: Outgoing, real: datetime) -> Answer:
+        """POST it and say what became of it; never raises for network or HTTP trouble.
+
+        `real` is the machine's time, against which the provider's times are read.
+        """
+        wire = Wire(self._deadline_seconds, self._tls)
+        try:
+            response = self._post(payload(outgoing), wire)
+        except (OSError, HTTPException, ValueError) as error:
+            verdict = Verdict.UNKNOWN if wire.began else Verdict.NOT_TAKEN
+            return Answer(verdict, detail=one_line(f"{type(error).__name__}: {error}"))
+        finally:
+            wire.hang_up()
+        return judge(
+            response.status_code,
+            response.headers,
+            # A stand-in, or a proxy between, may echo what it was sent.
+            response.body.replace(self._key.encode(), b"***"),
+            size=len(outgoing.personalizations),
+            real=real,
+        )
+
+    def _post(self, body: dict[str, Any], wire: "Wire") -> Any:
+        import sendgrid  # slow, and only those who send need it
+
+        client = sendgrid.SendGridAPIClient(self._key, host=self._host).client.mail.send
+        # The library keeps this step apart so that it can be replaced. Its own follows redirects,
+        # has no deadline and cannot tell whether the request had begun to leave.
+        client._make_request = wire.exchange
+        return client.post(request_body=body)
