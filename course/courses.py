@@ -1,0 +1,152 @@
+"""Courses in the database: applied revisions, the live one, publishing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from course import cohorts, curriculum
+from course.curriculum import Course as Curriculum
+from course.errors import NotFoundError, RefusedError
+from course.models import Cohort, Course, Revision
+from course.sources import Source
+
+DRAFT, PUBLISHED = "draft", "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A course as it is sent now."""
+
+    id: int
+    slug: str
+    state: str
+    revision_id: int
+    revision_number: int
+    content_hash: str
+    curriculum: Curriculum
+
+
+def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Revision, bool]:
+    """Make what lies on disk the live revision; returns it and whether anything changed.
+
+    Everything is read and every mail compiled first: what cannot be sent cannot go live.
+    """
+    from course import rendering  # slow to load, and only this needs it
+
+    where = f"{source.folder.name}/"
+    rendering.compile_course(source.slug, source.files, where=where)
+    course = session.scalar(select(Course).where(Course.slug == source.slug).with_for_update())
+    if course is None:
+        course = Course(slug=source.slug, state=DRAFT, created_at=now)
+        session.add(course)
+        session.flush()
+    live = session.get(Revision, course.live_revision_id) if course.live_revision_id else None
+    if live is not None and live.content_hash == source.content_hash:
+        return live, False
+    latest = session.scalar(
+        select(func.max(Revision.number)).where(Revision.course_id == course.id)
+    )
+    revision = Revision(
+        course_id=course.id,
+        number=(latest or 0) + 1,
+        content_hash=source.content_hash,
+        git_commit=source.git_commit,
+        files=dict(source.files),
+        created_at=now,
+        created_by=who,
+    )
+    session.add(revision)
+    session.flush()
+    course.live_revision_id = revision.id
+    session.flush()
+    return revision, True
+
+
+def publish(session: Session, slug: str, now: datetime) -> Cohort:
+    """Open the course to the public; opens the rolling cohort `evergreen` where it has none."""
+    course = session.scalar(select(Course).where(Course.slug == slug))
+    if course is None or course.live_revision_id is None:
+        raise RefusedError(
+            f"Course {slug!r} has no applied revision. First run: minicourse course apply {slug}"
+        )
+    session.execute(
+        update(Course)
+        .where(Course.id == course.id, Course.state == DRAFT)
+        .values(state=PUBLISHED, published_at=now)
+    )
+    return cohorts.front_of(session, course.id) or cohorts.create(
+        session, course, cohorts.EVERGREEN, now, front=True
+    )
+
+
+def all_live(session: Session) -> list[Live]:
+    """Every course with an applied revision, by name."""
+    rows = session.execute(
+        select(Course, Revision)
+        .join(Revision, Course.live_revision_id == Revision.id)
+        .order_by(Course.slug)
+    )
+    return [_live(course, revision) for course, revision in rows]
+
+
+def published(session: Session) -> list[Live]:
+    return [course for course in all_live(session) if course.state == PUBLISHED]
+
+
+def live(session: Session, slug: str) -> Live:
+    """The course of that slug as it is sent now; NotFoundError names those that exist."""
+    row = session.execute(
+        select(Course, Revision)
+        .join(Revision, Course.live_revision_id == Revision.id)
+        .where(Course.slug == slug)
+    ).one_or_none()
+    if row is None:
+        known = ", ".join(session.scalars(select(Course.slug).order_by(Course.slug))) or "none"
+        raise NotFoundError(
+            f"No course {slug!r} in the database; there is: {known}. "
+            "A new folder in lessons/ goes in with: minicourse course apply NAME"
+        )
+    return _live(*row)
+
+
+def by_id(session: Session, course_id: int) -> Live:
+    course = session.get_one(Course, course_id)
+    assert course.live_revision_id is not None
+    return _live(course, session.get_one(Revision, course.live_revision_id))
+
+
+def revision_files(session: Session, revision_id: int) -> tuple[str, dict[str, str]]:
+    """The course's slug and the files of one applied revision."""
+    revision = session.get_one(Revision, revision_id)
+    return session.get_one(Course, revision.course_id).slug, revision.files
+
+
+def waiting_changes(session: Session, sources: Sequence[Source]) -> list[str]:
+    """Slugs whose files on disk differ from what is live, or are not live at all."""
+    hashes = {course.slug: course.content_hash for course in all_live(session)}
+    return [item.slug for item in sources if hashes.get(item.slug) != item.content_hash]
+
+
+def _live(course: Course, revision: Revision) -> Live:
+    return Live(
+        id=course.id,
+        slug=course.slug,
+        state=course.state,
+        revision_id=revision.id,
+        revision_number=revision.number,
+        content_hash=revision.content_hash,
+        curriculum=_curriculum(course.slug, revision.content_hash, _frozen(revision.files)),
+    )
+
+
+def _frozen(files: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(files.items())
+
+
+@lru_cache(maxsize=64)
+def _curriculum(slug: str, _hash: str, files: tuple[tuple[str, str], ...]) -> Curriculum:
+    return curriculum.parse(slug, dict(files))

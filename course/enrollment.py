@@ -1,0 +1,396 @@
+"""Sign-up, confirmation, leaving and coming back: what a person does with one course.
+
+Every function takes a writing session and `now`, changes state by conditional UPDATE and says what
+it did. None of them sends: they write ledger rows, and the next tick does the rest.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from course import ledger, suppressions
+from course.curriculum import Course as Curriculum
+from course.db import insert_ignoring
+from course.models import Cohort, Consent, Delivery, Enrollment, Subscriber
+from course.people import email_hash
+from course.states import (
+    OPEN_ENROLLMENT,
+    EnrollmentState,
+    MessageKind,
+    SuppressionReason,
+)
+from course.timing import to_utc
+from course.tokens import CONFIRM_DAYS, new_token
+
+E = EnrollmentState
+CONFIRMATIONS_EVER = 3
+CONFIRMATION_PAUSE = timedelta(days=1)
+UNDO_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words that a person agreed to: a version for people, a hash for proof."""
+
+    version: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who signs up, as cleaned at the entrance (see `people`)."""
+
+    email: str
+    name: str = ""
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a consent came from: a page, a file, a link; and in which words it was given."""
+
+    source: str
+    wording: Wording | None = None
+
+
+def sign_up(
+    session: Session,
+    cohort: Cohort,
+    person: Person,
+    origin: Origin,
+    now: datetime,
+    *,
+    hash_key: str,
+    sandbox: bool,
+) -> Enrollment:
+    """Ask a person to confirm; returns their open enrollment in the cohort's course.
+
+    Whoever is pending gets another confirmation when one may go (one a day, three ever); whoever
+    takes part already gets a mail that says so, once a day. The caller's answer must not differ.
+    """
+    subscriber = _subscriber(session, person, now, hash_key=hash_key, sandbox=sandbox)
+    enrollment = _open_enrollment(session, subscriber, cohort, person, now)
+    if enrollment.state == E.PENDING:
+        _note_form(session, enrollment, cohort, person)
+        _consent(session, enrollment.id, "asked", origin, now)
+        ask_to_confirm(session, enrollment, now)
+    else:
+        key = f"already-{now:%Y-%m-%d}"
+        _plan_message(session, enrollment, MessageKind.ALREADY, key, now)
+    return enrollment
+
+
+def _subscriber(
+    session: Session, person: Person, now: datetime, *, hash_key: str, sandbox: bool
+) -> Subscriber:
+    session.execute(
+        insert_ignoring(session, Subscriber),
+        {
+            "email": person.email,
+            "email_hash": email_hash(person.email, hash_key),
+            "name": "",
+            "is_sandbox": sandbox,
+            "created_at": now,
+        },
+    )
+    return session.scalars(select(Subscriber).where(Subscriber.email == person.email)).one()
+
+
+def _open_enrollment(
+    session: Session, subscriber: Subscriber, cohort: Cohort, person: Person, now: datetime
+) -> Enrollment:
+    session.execute(
+        insert_ignoring(session, Enrollment),
+        {
+            "subscriber_id": subscriber.id,
+            "course_id": cohort.course_id,
+            "cohort_id": cohort.id,
+            "state": E.PENDING,
+            "token": new_token(),
+            "form_name": person.name,
+            "form_zone": person.zone,
+            "created_at": now,
+        },
+    )
+    found = find_open(session, subscriber.id, cohort.course_id)
+    assert found is not None
+    return found
+
+
+def find_open(session: Session, subscriber_id: int, course_id: int) -> Enrollment | None:
+    return session.scalar(
+        select(Enrollment).where(
+            Enrollment.subscriber_id == subscriber_id,
+            Enrollment.course_id == course_id,
+            Enrollment.state.in_(OPEN_ENROLLMENT),
+        )
+    )
+
+
+def _note_form(session: Session, enrollment: Enrollment, cohort: Cohort, person: Person) -> None:
+    """The latest form counts; it becomes the person's own only with their confirmation."""
+    enrollment.cohort_id = cohort.id
+    enrollment.form_name = person.name or enrollment.form_name
+    enrollment.form_zone = person.zone or enrollment.form_zone
+    session.flush()
+
+
+def ask_to_confirm(session: Session, enrollment: Enrollment, now: datetime) -> bool:
+    """Plan the next confirmation mail of a pending enrollment; False when none may go now."""
+    sent, latest = session.execute(
+        select(func.count(), func.max(Delivery.created_at)).where(
+            Delivery.enrollment_id == enrollment.id,
+            Delivery.kind == MessageKind.CONFIRMATION,
+        )
+    ).one()
+    if enrollment.state != E.PENDING or sent >= CONFIRMATIONS_EVER:
+        return False
+    if latest is not None and now - latest < CONFIRMATION_PAUSE:
+        return False
+    key = f"confirm-{sent + 1}"
+    _plan_message(session, enrollment, MessageKind.CONFIRMATION, key, now)
+    return True
+
+
+def _plan_message(
+    session: Session, enrollment: Enrollment, kind: MessageKind, key: str, now: datetime
+) -> None:
+    row = ledger.Planned(
+        enrollment_id=enrollment.id,
+        course_id=enrollment.course_id,
+        kind=kind,
+        message_key=key,
+        due_at=now,
+        rank=ledger.RANKS[kind],
+    )
+    ledger.plan(session, [row], now)
+
+
+class Confirmed(StrEnum):
+    """What a confirmation link leads to."""
+
+    NOW = "now"  # this very call made the enrollment active
+    BEFORE = "before"  # it was active already
+    OVER = "over"  # it has been left or completed since
+    EXPIRED = "expired"
+
+
+def confirmation_stands(enrollment: Enrollment, made_at: datetime, now: datetime) -> Confirmed:
+    """What POSTing a link made at `made_at` would do; reads only, for the page behind GET."""
+    if enrollment.state in (E.ACTIVE, E.PAUSED):
+        return Confirmed.BEFORE
+    if enrollment.state != E.PENDING:
+        return Confirmed.OVER
+    return Confirmed.EXPIRED if now - made_at > timedelta(days=CONFIRM_DAYS) else Confirmed.NOW
+
+
+def confirm(
+    session: Session,
+    enrollment: Enrollment,
+    curriculum: Curriculum,
+    origin: Origin,
+    now: datetime,
+    *,
+    imported: bool = False,
+) -> bool:
+    """pending → active: the clock of the course starts. False when it was not pending any more.
+
+    The person's own earlier unsubscribe is lifted, a bounce or a complaint never. `imported`: not
+    the person says so but the author, who holds their consent; that lifts nothing.
+    """
+    zone = enrollment.form_zone or enrollment.subscriber.zone
+    starts_at = start_of(enrollment.cohort, curriculum, zone, now)
+    changed = session.scalars(
+        update(Enrollment)
+        .where(Enrollment.id == enrollment.id, Enrollment.state == E.PENDING)
+        .values(state=E.ACTIVE, confirmed_at=now, starts_at=starts_at, next_due_at=now)
+        .returning(Enrollment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed.first() is None:
+        return False
+    subscriber = enrollment.subscriber
+    subscriber.name = enrollment.form_name or subscriber.name
+    subscriber.zone = enrollment.form_zone or subscriber.zone
+    if not imported:
+        suppressions.lift_own_wish(session, subscriber.email_hash, enrollment.course_id)
+    ledger.cancel(session, [enrollment.id], "confirmed", now, kinds=[MessageKind.CONFIRMATION])
+    _consent(session, enrollment.id, "imported" if imported else "confirmed", origin, now)
+    session.flush()
+    session.refresh(enrollment)
+    return True
+
+
+def take_in(
+    session: Session,
+    cohort: Cohort,
+    person: Person,
+    curriculum: Curriculum,
+    origin: Origin,
+    now: datetime,
+    *,
+    hash_key: str,
+    sandbox: bool,
+) -> bool:
+    """Enroll someone whose consent the author holds already: nothing is asked, the clock of the
+    course starts. False where the person takes part already."""
+    subscriber = _subscriber(session, person, now, hash_key=hash_key, sandbox=sandbox)
+    enrollment = _open_enrollment(session, subscriber, cohort, person, now)
+    if enrollment.state == E.PENDING:
+        _note_form(session, enrollment, cohort, person)
+    return confirm(session, enrollment, curriculum, origin, now, imported=True)
+
+
+def start_of(
+    cohort: Cohort, curriculum: Curriculum, zone: str | None, confirmed_at: datetime
+) -> datetime:
+    """The instant from which the first lesson counts: confirmation, or a fixed cohort's date at
+    the course's hour for those who confirm before it."""
+    if cohort.starts_on is None:
+        return confirmed_at
+    named = zone or cohort.zone
+    local = ZoneInfo(named) if named else curriculum.schedule.zone
+    start = to_utc(cohort.starts_on, curriculum.schedule.hour, local)
+    return max(start, confirmed_at)
+
+
+class Scope(StrEnum):
+    """What a person leaves: this course, or everything we could ever send."""
+
+    COURSE = "course"
+    ALL = "all"
+
+
+def unsubscribe(
+    session: Session,
+    enrollment: Enrollment,
+    origin: Origin,
+    now: datetime,
+    scope: Scope = Scope.COURSE,
+) -> list[int]:
+    """Leave; returns the enrollments that were stopped by this call (none when repeated).
+
+    The rows that wait to be sent are cancelled in the same transaction, so that nothing whose line
+    comes later can leave.
+    """
+    course_id = None if scope is Scope.ALL else enrollment.course_id
+    stopped = _stop(session, enrollment.subscriber_id, course_id, "unsubscribed", now)
+    suppressions.add(
+        session,
+        [enrollment.subscriber.email_hash],
+        SuppressionReason.UNSUBSCRIBED,
+        origin.source,
+        now,
+        course_id=course_id,
+    )
+    for enrollment_id in stopped:
+        _consent(session, enrollment_id, "withdrawn", origin, now)
+    return stopped
+
+
+def withdraw_addresses(
+    session: Session, email_hashes: list[str], reason: SuppressionReason, now: datetime
+) -> list[int]:
+    """A bounce or complaint: every open enrollment of these addresses ends, whatever the course."""
+    people = list(
+        session.scalars(select(Subscriber.id).where(Subscriber.email_hash.in_(email_hashes)))
+    )
+    return _stop_where(session, [Enrollment.subscriber_id.in_(people)], str(reason), now)
+
+
+def _stop(
+    session: Session, subscriber_id: int, course_id: int | None, reason: str, now: datetime
+) -> list[int]:
+    which = [Enrollment.subscriber_id == subscriber_id]
+    if course_id is not None:
+        which.append(Enrollment.course_id == course_id)
+    return _stop_where(session, which, reason, now)
+
+
+def _stop_where(
+    session: Session, which: list[ColumnElement[bool]], reason: str, now: datetime
+) -> list[int]:
+    ids = list(
+        session.scalars(
+            select(Enrollment.id)
+            .where(*which, Enrollment.state.in_(OPEN_ENROLLMENT))
+            .order_by(Enrollment.id)
+            .with_for_update(key_share=True)
+        )
+    )
+    stopped = list(
+        session.scalars(
+            update(Enrollment)
+            .where(Enrollment.id.in_(ids), Enrollment.state.in_(OPEN_ENROLLMENT))
+            .values(state=E.CANCELLED, reason=reason, ended_at=now, next_due_at=None)
+            .returning(Enrollment.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    ledger.cancel(session, stopped, reason, now)
+    return stopped
+
+
+def can_undo(enrollment: Enrollment, now: datetime) -> bool:
+    return (
+        enrollment.state == E.CANCELLED
+        and enrollment.reason == "unsubscribed"
+        and enrollment.confirmed_at is not None
+        and enrollment.ended_at is not None
+        and now - enrollment.ended_at <= timedelta(days=UNDO_DAYS)
+    )
+
+
+def undo_unsubscribe(
+    session: Session, enrollment: Enrollment, origin: Origin, now: datetime
+) -> bool:
+    """Within a week, take back a leaving; False when it is too late or another took its place."""
+    if not can_undo(enrollment, now):
+        return False
+    if find_open(session, enrollment.subscriber_id, enrollment.course_id) is not None:
+        return False
+    changed = session.scalars(
+        update(Enrollment)
+        .where(Enrollment.id == enrollment.id, Enrollment.state == E.CANCELLED)
+        .values(state=E.ACTIVE, reason=None, ended_at=None, next_due_at=now)
+        .returning(Enrollment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed.first() is None:
+        return False
+    suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
+    # The lesson that the leaving cancelled is owed again.
+    owed = session.scalars(
+        select(Delivery.id).where(
+            Delivery.enrollment_id == enrollment.id,
+            Delivery.state == ledger.S.CANCELLED,
+            Delivery.reason == "unsubscribed",
+        )
+    )
+    ledger.supersede(session, list(owed))
+    _consent(session, enrollment.id, "restored", origin, now)
+    session.refresh(enrollment)
+    return True
+
+
+def by_token(session: Session, token: str) -> Enrollment | None:
+    return session.scalar(select(Enrollment).where(Enrollment.token == token))
+
+
+def _consent(session: Session, enrollment_id: int, act: str, origin: Origin, now: datetime) -> None:
+    wording = origin.wording
+    session.add(
+        Consent(
+            enrollment_id=enrollment_id,
+            act=act,
+            at=now,
+            source=origin.source,
+            wording_version=wording.version if wording else None,
+            wording_hash=wording.hash if wording else None,
+        )
+    )
+    session.flush()

@@ -1,0 +1,530 @@
+"""The ledger: every change of a delivery's state, each ONE conditional, set-based UPDATE whose row
+count decides. Nothing here reads a state and writes it later.
+
+The transitions are those of `states.TRANSITIONS`. Course time (`now`) says what is due; real time
+(`real`) rules leases and back-off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from course import holds
+from course.db import insert_ignoring, is_postgresql
+from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
+from course.states import (
+    OPEN_ENROLLMENT,
+    RUNNING_COHORT,
+    DeliveryState,
+    EnrollmentState,
+    MessageKind,
+)
+from course.suppressions import suppressed
+
+S = DeliveryState
+# A lesson behind an unknown one waits this long for news of it, then goes on.
+UNKNOWN_PATIENCE = timedelta(days=1)
+RANKS = {MessageKind.CONFIRMATION: 0, MessageKind.ALREADY: 0, MessageKind.LINK: 0}
+RANK_WELCOME, RANK_LESSON = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A mail that is due: what T1 inserts."""
+
+    enrollment_id: int
+    course_id: int
+    kind: MessageKind
+    message_key: str
+    due_at: datetime
+    rank: int
+    state: DeliveryState = DeliveryState.PENDING
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row that is ours until its lease ends."""
+
+    id: int
+    enrollment_id: int
+    course_id: int
+    kind: MessageKind
+    message_key: str
+    revision_id: int
+    tries: int
+
+    @property
+    def message_name(self) -> str:
+        """Rows of one name get the same mail: a lesson's slug, or the kind of a system mail."""
+        return self.message_key if self.kind is MessageKind.LESSON else str(self.kind)
+
+
+def plan(session: Session, rows: Sequence[Planned], now: datetime) -> None:
+    """T1, – → pending (or straight to cancelled, where the plan withholds a lesson). A row that
+    stands already stays as it is, so that two planners do no harm."""
+    if not rows:
+        return
+    values = [
+        {
+            "enrollment_id": row.enrollment_id,
+            "course_id": row.course_id,
+            "kind": row.kind,
+            "message_key": row.message_key,
+            "due_at": row.due_at,
+            "send_at": row.due_at,
+            "rank": row.rank,
+            "state": row.state,
+            "reason": row.reason,
+            "created_at": now,
+            "settled_at": now if row.state is S.CANCELLED else None,
+        }
+        for row in rows
+    ]
+    session.execute(insert_ignoring(session, Delivery), values)
+
+
+def wanted() -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: the enrollment still asks for this kind of mail."""
+    return case(
+        (Delivery.kind == MessageKind.CONFIRMATION, Enrollment.state == EnrollmentState.PENDING),
+        (
+            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
+            and_(Enrollment.state == EnrollmentState.ACTIVE, Cohort.state.in_(RUNNING_COHORT)),
+        ),
+        (
+            Delivery.kind.in_((MessageKind.JOINED, MessageKind.REMINDER)),
+            Enrollment.state == EnrollmentState.ACTIVE,
+        ),
+        else_=Enrollment.state.in_(OPEN_ENROLLMENT),
+    )
+
+
+def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: this row may be claimed now."""
+    return and_(
+        Delivery.state == S.PENDING,
+        Delivery.send_at <= now,
+        or_(Delivery.retry_at.is_(None), Delivery.retry_at <= real),
+        wanted(),
+        not_(holds.held(but=but_hold)),
+    )
+
+
+def joined(statement: Select[tuple[int]]) -> Select[tuple[int]]:
+    """Delivery with the enrollment and cohort that `wanted` and `held` ask about."""
+    return statement.join(Enrollment, Enrollment.id == Delivery.enrollment_id).join(
+        Cohort, Cohort.id == Enrollment.cohort_id
+    )
+
+
+def claim(
+    session: Session,
+    token: str,
+    limit: int,
+    *,
+    now: datetime,
+    real: datetime,
+    lease: timedelta,
+    but_hold: int | None = None,
+) -> list[Claimed]:
+    """T2, pending → claimed: up to `limit` rows in the order confirmations, welcome mails, lessons
+    by due time, each stamped with the revision that is live."""
+    due = (
+        joined(select(Delivery.id))
+        .where(waiting(now, real, but_hold=but_hold))
+        .order_by(Delivery.rank, Delivery.send_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+    live = select(Course.live_revision_id).where(Course.id == Delivery.course_id).scalar_subquery()
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(due), Delivery.state == S.PENDING)
+        .values(
+            state=S.CLAIMED,
+            claim_token=token,
+            lease_until=real + lease,
+            revision_id=live,
+            reason=None,
+        )
+        .returning(
+            Delivery.id,
+            Delivery.enrollment_id,
+            Delivery.course_id,
+            Delivery.kind,
+            Delivery.message_key,
+            Delivery.revision_id,
+            Delivery.tries,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(
+        (
+            Claimed(
+                id=row.id,
+                enrollment_id=row.enrollment_id,
+                course_id=row.course_id,
+                kind=MessageKind(row.kind),
+                message_key=row.message_key,
+                revision_id=row.revision_id,
+                tries=row.tries,
+            )
+            for row in rows
+        ),
+        key=lambda row: row.id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """What T3 let over the line: only these may be handed to the provider."""
+
+    request_id: int
+    ids: frozenset[int]
+
+
+def cross(
+    session: Session,
+    ids: Sequence[int],
+    token: str,
+    *,
+    revision_id: int,
+    now: datetime,
+    real: datetime,
+    but_hold: int | None = None,
+) -> Crossed | None:
+    """T3, claimed → sending: the line. Commit durably before a byte leaves.
+
+    A row crosses while it is ours, its lease lives, its address may be mailed, its enrollment asks
+    for it and nothing holds it. Of the others, what is paused or held goes back to pending, what
+    nobody wants any more is cancelled with the reason. None: no row crossed.
+    """
+    lock(session, ids)
+    mine = [Delivery.id.in_(ids), Delivery.state == S.CLAIMED, Delivery.claim_token == token]
+    request = Request(revision_id=revision_id, size=len(ids), sent_at=real)
+    session.add(request)
+    session.flush()
+    around = (
+        select(1)
+        .select_from(Enrollment)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(Enrollment.id == Delivery.enrollment_id)
+        .correlate(Delivery)
+    )
+    barred = or_(Subscriber.email.is_(None), suppressed(Subscriber.email_hash))
+    passed = session.scalars(
+        update(Delivery)
+        .where(
+            *mine,
+            Delivery.lease_until > real,
+            exists(around.where(wanted(), not_(barred), not_(holds.held(but=but_hold)))),
+        )
+        .values(state=S.SENDING, request_id=request.id)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    crossed = frozenset(passed)
+    if len(crossed) < len(ids):
+        _turn_away(session, mine, around, barred, now)
+    if not crossed:
+        session.delete(request)
+        return None
+    request.size = len(crossed)
+    return Crossed(request.id, crossed)
+
+
+def _turn_away(
+    session: Session,
+    mine: list[ColumnElement[bool]],
+    around: Select[tuple[int]],
+    barred: ColumnElement[bool],
+    now: datetime,
+) -> None:
+    """What did not pass the guard of T3, while it is still claimed by us."""
+    left = or_(
+        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
+        and_(
+            Delivery.kind == MessageKind.CONFIRMATION,
+            Enrollment.state != EnrollmentState.PENDING,
+        ),
+    )
+    reason = case(
+        (exists(around.where(barred)), literal("suppressed")),
+        (exists(around.where(left)), literal("not wanted any more")),
+        else_=None,
+    )
+    gone = session.execute(
+        update(Delivery)
+        .where(*mine, exists(around.where(or_(barred, left))))
+        .values(state=S.CANCELLED, reason=reason, settled_at=now, **_LOOSE)
+        .returning(Delivery.enrollment_id)
+        .execution_options(synchronize_session=False)
+    )
+    look_again(session, [row.enrollment_id for row in gone], now)
+    session.execute(
+        update(Delivery)
+        .where(*mine)
+        .values(state=S.PENDING, **_LOOSE)
+        .execution_options(synchronize_session=False)
+    )
+
+
+_LOOSE = {"claim_token": None, "lease_until": None}
+
+
+def accept(session: Session, crossed: Crossed, now: datetime) -> int:
+    """T4, → accepted, on the provider's 202; whatever happened meanwhile, the evidence wins."""
+    ids = sorted(crossed.ids)
+    lock(session, ids)
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.state != S.ACCEPTED)
+        .values(
+            state=S.ACCEPTED,
+            request_id=crossed.request_id,
+            settled_at=now,
+            reason=None,
+            retry_at=None,
+            **_LOOSE,
+        )
+        .returning(Delivery.enrollment_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    look_again(session, [row.enrollment_id for row in rows], now)
+    return len(rows)
+
+
+def give_back(
+    session: Session,
+    ids: Sequence[int],
+    token: str,
+    *,
+    retry_at: datetime | None = None,
+    reason: str | None = None,
+) -> int:
+    """T5, claimed or sending → pending: nothing was taken. Guarded by our token, so that a row
+    that the reaper has already called unknown stays unknown."""
+    return _release(
+        session,
+        ids,
+        token,
+        state=S.PENDING,
+        retry_at=retry_at,
+        reason=reason,
+        tries=Delivery.tries + (retry_at is not None),
+        **_LOOSE,
+    )
+
+
+def reclaim(
+    session: Session, ids: Sequence[int], token: str, *, real: datetime, lease: timedelta
+) -> int:
+    """T9, sending → claimed: a request was refused as a whole, and its rows are tried in smaller
+    company to find the one at fault."""
+    return _release(session, ids, token, state=S.CLAIMED, lease_until=real + lease)
+
+
+def doubt(session: Session, ids: Sequence[int], token: str, reason: str, now: datetime) -> int:
+    """T6, sending → unknown: the answer was lost, so nobody can know."""
+    count = _release(
+        session, ids, token, state=S.UNKNOWN, reason=reason, unknown_since=now, **_LOOSE
+    )
+    _wait_for_unknown(session, ids, now)
+    return count
+
+
+def fail(session: Session, ids: Sequence[int], token: str, reason: str, now: datetime) -> int:
+    """T9, claimed or sending → failed: the fault lies in this very row."""
+    lock(session, ids)
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), _held_by(token))
+        .values(state=S.FAILED, reason=reason, settled_at=now, **_LOOSE)
+        .returning(Delivery.enrollment_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    look_again(session, [row.enrollment_id for row in rows], now)
+    return len(rows)
+
+
+def _held_by(token: str) -> ColumnElement[bool]:
+    return and_(Delivery.claim_token == token, Delivery.state.in_((S.CLAIMED, S.SENDING)))
+
+
+def _release(session: Session, ids: Sequence[int], token: str, **values: object) -> int:
+    lock(session, ids)
+    rows = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), _held_by(token))
+        .values(**values)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(list(rows))
+
+
+def reap(session: Session, *, now: datetime, real: datetime, limit: int = 1000) -> tuple[int, int]:
+    """T7: leases that are over. A claimed row had not crossed and goes back to pending; a sending
+    one may have left, so it becomes unknown, never pending. Returns (given back, unknown)."""
+    over = session.execute(
+        select(Delivery.id, Delivery.state)
+        .where(Delivery.state.in_((S.CLAIMED, S.SENDING)), Delivery.lease_until <= real)
+        .order_by(Delivery.id)
+        .limit(limit)
+    ).all()
+    lock(session, [row.id for row in over])
+    is_over = Delivery.lease_until <= real  # asked again: its owner may have come back
+    stalled = [row.id for row in over if row.state == S.CLAIMED]
+    doubtful = [row.id for row in over if row.state == S.SENDING]
+    if stalled:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(stalled), Delivery.state == S.CLAIMED, is_over)
+            .values(state=S.PENDING, lost_claims=Delivery.lost_claims + 1, **_LOOSE)
+            .execution_options(synchronize_session=False)
+        )
+    if doubtful:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(doubtful), Delivery.state == S.SENDING, is_over)
+            .values(
+                state=S.UNKNOWN,
+                reason="the sender stopped before the answer",
+                unknown_since=now,
+                **_LOOSE,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        _wait_for_unknown(session, doubtful, now)
+    return len(stalled), len(doubtful)
+
+
+def prove(session: Session, ids: Sequence[int], now: datetime) -> int:
+    """T8, any → accepted: an event names the delivery, so the provider has it."""
+    lock(session, ids)
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.state != S.ACCEPTED)
+        .values(state=S.ACCEPTED, reason=None, retry_at=None, settled_at=now, **_LOOSE)
+        .returning(Delivery.enrollment_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    look_again(session, [row.enrollment_id for row in rows], now)
+    return len(rows)
+
+
+def cancel(
+    session: Session,
+    enrollment_ids: Sequence[int],
+    reason: str,
+    now: datetime,
+    *,
+    kinds: Sequence[MessageKind] | None = None,
+) -> int:
+    """T10, pending or claimed → cancelled, in the transaction that withdraws the permission: the
+    row's lock orders it against the line (T3)."""
+    which = [
+        Delivery.enrollment_id.in_(enrollment_ids),
+        Delivery.state.in_((S.PENDING, S.CLAIMED)),
+        Delivery.kind.in_(kinds) if kinds else true(),
+    ]
+    if is_postgresql(session):
+        session.execute(select(Delivery.id).where(*which).order_by(Delivery.id).with_for_update())
+    rows = session.scalars(
+        update(Delivery)
+        .where(*which)
+        .values(state=S.CANCELLED, reason=reason, settled_at=now, **_LOOSE)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(list(rows))
+
+
+def supersede(session: Session, ids: Sequence[int]) -> int:
+    """Take settled rows out of the way of a new one; only a person's order may do this."""
+    rows = session.scalars(
+        update(Delivery)
+        .where(
+            Delivery.id.in_(ids),
+            Delivery.superseded == false(),
+            Delivery.state.in_((S.ACCEPTED, S.FAILED, S.CANCELLED)),
+        )
+        .values(superseded=True)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(list(rows))
+
+
+def look_again(session: Session, enrollment_ids: Sequence[int], now: datetime) -> None:
+    """Let the planner look at these learners with its next step."""
+    if not enrollment_ids:
+        return
+    session.execute(
+        update(Enrollment)
+        .where(
+            Enrollment.id.in_(set(enrollment_ids)),
+            Enrollment.state == EnrollmentState.ACTIVE,
+        )
+        .values(next_due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _wait_for_unknown(session: Session, ids: Sequence[int], now: datetime) -> None:
+    session.execute(
+        update(Enrollment)
+        .where(
+            Enrollment.id.in_(select(Delivery.enrollment_id).where(Delivery.id.in_(ids))),
+            Enrollment.state == EnrollmentState.ACTIVE,
+        )
+        .values(next_due_at=now + UNKNOWN_PATIENCE)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def lock(session: Session, ids: Sequence[int]) -> None:
+    """PostgreSQL: enrollments first, then deliveries, each in id order, so that set-wise updates
+    of several processes cannot deadlock. SQLite has one writer and needs none of it."""
+    if not is_postgresql(session) or not ids:
+        return
+    mine = select(Delivery.enrollment_id).where(Delivery.id.in_(ids))
+    session.execute(
+        select(Enrollment.id)
+        .where(Enrollment.id.in_(mine))
+        .order_by(Enrollment.id)
+        .with_for_update(key_share=True)
+    )
+    session.execute(
+        select(Delivery.id).where(Delivery.id.in_(ids)).order_by(Delivery.id).with_for_update()
+    )
+
+
+def count(session: Session, *where: ColumnElement[bool]) -> int:
+    """How many deliveries are like that; joined with enrollment and cohort."""
+    statement = (
+        select(func.count(Delivery.id))
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(*where)
+    )
+    return session.scalar(statement) or 0

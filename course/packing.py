@@ -1,0 +1,272 @@
+"""Claimed rows become parcels: who shares a skeleton shares a request. Nothing is sent here, and
+what cannot be packed is said, not done."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from course import holds, tokens
+from course.errors import MinicourseError
+from course.ledger import Claimed
+from course.mailer import Outgoing, Personalization
+from course.merging import Key, Skeleton, merge
+from course.models import Delivery, Enrollment, Subscriber
+from course.rendering import CompiledCourse, Recipient, Site
+from course.settings import Settings
+from course.states import HoldScope, MessageKind
+
+# SendGrid's limits, each with a margin: 1,000 people, 10,000 bytes of substitutions a person,
+# 30 MB a request.
+REQUEST_PEOPLE = 1000
+SUBSTITUTION_BYTES = 9_000
+REQUEST_BYTES = 25_000_000
+_PERSON_BYTES = 600  # address, headers and arguments around the substitutions
+
+CONFIRM = "confirm"  # what a confirmation link is signed for
+DELIVERY_ARGUMENT = "minicourse_delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One claimed row, ready to leave."""
+
+    row: Claimed
+    person: Personalization
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Letters that share a skeleton, and so a request."""
+
+    outgoing: Outgoing  # without its people
+    revision_id: int
+    letters: tuple[Letter, ...]
+    scope: holds.Scope  # what is held when the message itself is at fault
+
+    @property
+    def ids(self) -> list[int]:
+        return [letter.row.id for letter in self.letters]
+
+    @property
+    def addressed(self) -> Outgoing:
+        people = tuple(letter.person for letter in self.letters)
+        return replace(self.outgoing, personalizations=people)
+
+    def only(self, ids: frozenset[int]) -> "Parcel":
+        return replace(self, letters=tuple(x for x in self.letters if x.row.id in ids))
+
+    def halves(self) -> tuple["Parcel", "Parcel"]:
+        middle = len(self.letters) // 2
+        return (
+            replace(self, letters=self.letters[:middle]),
+            replace(self, letters=self.letters[middle:]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Rows that cannot be packed: one person's values are at fault, or (`scope`) the message."""
+
+    ids: tuple[int, ...]
+    why: str
+    scope: holds.Scope | None = None
+
+
+@dataclass(frozen=True)
+class Packer:
+    """What packing needs to know about the installation."""
+
+    settings: Settings
+    site: Site
+    installation: str  # stands before each delivery id that travels to the provider
+    course_of: Callable[[int], CompiledCourse]  # by revision
+
+    def pack(
+        self, rows: Sequence[Claimed], people: Mapping[int, Recipient]
+    ) -> tuple[list[Parcel], list[Misfit]]:
+        """Parcels in the order of the rows, and what could not be packed."""
+        groups: dict[tuple[int, str], list[Claimed]] = defaultdict(list)
+        for row in rows:
+            groups[row.revision_id, row.message_name].append(row)
+        packing = _Packing(self, people)
+        for group in groups.values():
+            packing.group(group)
+        return packing.parcels, packing.misfits
+
+
+@dataclass
+class _Packing:
+    packer: Packer
+    people: Mapping[int, Recipient]
+    parcels: list[Parcel] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+
+    def group(self, rows: Sequence[Claimed]) -> None:
+        """Rows of one message; each grouping key has a skeleton of its own."""
+        try:
+            course = self.packer.course_of(rows[0].revision_id)
+            message = course.message(rows[0].kind, rows[0].message_key)
+        except MinicourseError as error:
+            self._blame_message(rows, error)
+            return
+        by_key: dict[Key, list[Claimed]] = defaultdict(list)
+        values = {row.id: self.people[row.id].values(self.packer.site) for row in rows}
+        for row in rows:
+            by_key[message.key(values[row.id])].append(row)
+        for key, members in by_key.items():
+            try:
+                skeleton = message.skeleton(key)
+            except MinicourseError as error:
+                if any(isinstance(truth, str) for truth in key):
+                    self._blame_row([row.id for row in members], str(error))
+                else:
+                    self._blame_message(members, error)
+                continue
+            self._members(course, skeleton, members, values)
+
+    def _members(
+        self,
+        course: CompiledCourse,
+        skeleton: Skeleton,
+        rows: Sequence[Claimed],
+        values: Mapping[int, Mapping[str, str]],
+    ) -> None:
+        parcel = self._empty(course, skeleton, rows[0])
+        letters: list[Letter] = []
+        for row in rows:
+            try:
+                substitutions = skeleton.substitutions(values[row.id])
+            except Exception as error:  # whatever a person's values make of an expression
+                self._blame_row([row.id], f"cannot be rendered: {error}")
+                continue
+            letter = Letter(row, self._person(course, row, substitutions))
+            if _bytes_of(letter) > SUBSTITUTION_BYTES:
+                self.parcels.append(_alone(parcel, letter, skeleton))
+            else:
+                letters.append(letter)
+        size = len(skeleton.html.encode()) + len(skeleton.text.encode())
+        for chunk in _chunks(letters, size):
+            self.parcels.append(replace(parcel, letters=tuple(chunk)))
+
+    def _empty(self, course: CompiledCourse, skeleton: Skeleton, row: Claimed) -> Parcel:
+        curriculum, settings = course.course, self.packer.settings
+        tracked = row.kind in (MessageKind.LESSON, MessageKind.NOTE)
+        outgoing = Outgoing(
+            from_email=curriculum.sender.email or settings.mail_from,
+            from_name=curriculum.sender.name,
+            reply_to=curriculum.sender.reply_to or settings.mail_reply_to,
+            subject=skeleton.subject,
+            text=skeleton.text,
+            html=skeleton.html,
+            categories=(curriculum.slug, f"{curriculum.slug}/{row.message_name}"),
+            click_tracking=curriculum.tracking.clicks and tracked,
+            open_tracking=curriculum.tracking.opens and tracked,
+            personalizations=(),
+        )
+        return Parcel(outgoing, row.revision_id, (), _scope(row))
+
+    def _person(
+        self, course: CompiledCourse, row: Claimed, substitutions: Mapping[str, str]
+    ) -> Personalization:
+        person = self.people[row.id]
+        return Personalization(
+            to=person.email,
+            # Nothing that a visitor typed may stand in the mail to an unconfirmed address.
+            name="" if row.kind is MessageKind.CONFIRMATION else person.name,
+            headers=_headers(course.course.slug, row.kind, person, self.packer.site),
+            custom_args={DELIVERY_ARGUMENT: f"{self.packer.installation}-{row.id}"},
+            substitutions=substitutions,
+        )
+
+    def _blame_row(self, ids: Sequence[int], why: str) -> None:
+        self.misfits.append(Misfit(tuple(ids), why))
+
+    def _blame_message(self, rows: Sequence[Claimed], error: MinicourseError) -> None:
+        self.misfits.append(Misfit(tuple(row.id for row in rows), str(error), _scope(rows[0])))
+
+
+def _scope(row: Claimed) -> holds.Scope:
+    """What a fault of the message itself holds: that lesson; for a system mail the course."""
+    if row.kind is MessageKind.LESSON:
+        return holds.Scope(HoldScope.LESSON, course_id=row.course_id, lesson=row.message_key)
+    return holds.Scope(HoldScope.COURSE, course_id=row.course_id)
+
+
+def _headers(slug: str, kind: MessageKind, person: Recipient, site: Site) -> dict[str, str]:
+    """The complete set for one person (RFC 8058, RFC 2919, RFC 3834)."""
+    host = site.public_url.partition("://")[2].partition("/")[0].partition(":")[0]
+    headers = {"List-Id": f"<{slug}.{host}>"}
+    if kind is MessageKind.CONFIRMATION:
+        # There is nothing to unsubscribe from yet; the mail has a link of its own for "no".
+        return headers | {"Auto-Submitted": "auto-generated"}
+    return headers | {
+        "List-Unsubscribe": f"<{site.public_url}/unsubscribe/{person.token}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def _alone(parcel: Parcel, letter: Letter, skeleton: Skeleton) -> Parcel:
+    """Values too long for the provider's merging travel merged in, in a request of their own."""
+    mail = merge(skeleton, letter.person.substitutions)
+    outgoing = replace(parcel.outgoing, subject=mail.subject, text=mail.text, html=mail.html)
+    person = replace(letter.person, substitutions={})
+    return replace(parcel, outgoing=outgoing, letters=(replace(letter, person=person),))
+
+
+def _chunks(letters: Sequence[Letter], base_bytes: int) -> Iterator[list[Letter]]:
+    """As many people a request as the limits allow, and no address twice in one."""
+    chunk: list[Letter] = []
+    seen: set[str] = set()
+    size = base_bytes
+    for letter in letters:
+        weight = _bytes_of(letter) + _PERSON_BYTES
+        full = len(chunk) == REQUEST_PEOPLE or size + weight > REQUEST_BYTES
+        if chunk and (full or letter.person.to in seen):
+            yield chunk
+            chunk, seen, size = [], set(), base_bytes
+        chunk.append(letter)
+        seen.add(letter.person.to)
+        size += weight
+    if chunk:
+        yield chunk
+
+
+def _bytes_of(letter: Letter) -> int:
+    pairs = letter.person.substitutions.items()
+    return sum(len(tag) + len(value.encode()) for tag, value in pairs)
+
+
+def recipients(
+    session: Session, rows: Sequence[Claimed], secret_keys: Sequence[str], now: datetime
+) -> dict[int, Recipient]:
+    """Who the claimed rows go to, by delivery id."""
+    found = session.execute(
+        select(
+            Delivery.id,
+            Delivery.kind,
+            Delivery.enrollment_id,
+            Enrollment.token,
+            Subscriber.email,
+            Subscriber.name,
+            Subscriber.zone,
+        )
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(Delivery.id.in_([row.id for row in rows]))
+    )
+    return {
+        row.id: Recipient(
+            email=row.email or "",
+            name=row.name,
+            zone=row.zone or "",
+            token=row.token,
+            confirm_token=tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
+            if row.kind == MessageKind.CONFIRMATION
+            else "",
+        )
+        for row in found
+    }

@@ -1,0 +1,79 @@
+"""May this address be mailed? One answer, asked at planning and again at the line."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy.orm import Session
+
+from course.db import insert_ignoring
+from course.models import Delivery, Subscriber, Suppression
+from course.states import OWN_WISH, MessageKind, SuppressionReason
+
+
+def suppressed(email_hash: Any) -> ColumnElement[bool]:
+    """SQL: an entry stands against this delivery's address, for its course or for all.
+
+    A confirmation passes the person's own wish (they are asking again), never a bounce or a
+    complaint.
+    """
+    return exists(
+        select(1)
+        .where(
+            Suppression.email_hash == email_hash,
+            or_(Suppression.course_id.is_(None), Suppression.course_id == Delivery.course_id),
+            or_(
+                Delivery.kind != MessageKind.CONFIRMATION,
+                Suppression.reason.not_in(OWN_WISH),
+            ),
+        )
+        .correlate(Delivery, Subscriber)
+    )
+
+
+def standing(
+    session: Session, email_hashes: Iterable[str], course_id: int | None = None
+) -> list[Suppression]:
+    """What stands against these addresses: for that course or for all, or (None) for any."""
+    found = select(Suppression).where(Suppression.email_hash.in_(email_hashes))
+    if course_id is not None:
+        found = found.where(
+            or_(Suppression.course_id.is_(None), Suppression.course_id == course_id)
+        )
+    return list(session.scalars(found.order_by(Suppression.id)))
+
+
+def add(
+    session: Session,
+    email_hashes: list[str],
+    reason: SuppressionReason,
+    source: str,
+    now: datetime,
+    *,
+    course_id: int | None = None,
+) -> None:
+    """Suppress these addresses for one course, or for all (None); repeated, it changes nothing."""
+    rows = [
+        {
+            "email_hash": email_hash,
+            "course_id": course_id,
+            "reason": reason,
+            "source": source,
+            "created_at": now,
+        }
+        for email_hash in email_hashes
+    ]
+    if rows:
+        session.execute(insert_ignoring(session, Suppression), rows)
+
+
+def lift_own_wish(session: Session, email_hash: str, course_id: int) -> None:
+    """A person confirmed anew: what they alone had asked for no longer stands, here and for all."""
+    session.execute(
+        delete(Suppression).where(
+            Suppression.email_hash == email_hash,
+            or_(Suppression.course_id.is_(None), Suppression.course_id == course_id),
+            Suppression.reason.in_(OWN_WISH),
+        )
+    )
