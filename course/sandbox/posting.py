@@ -1,0 +1,106 @@
+"""Posts waiting events to the webhook: signed, in batches, again while nobody takes them."""
+
+import logging
+import threading
+import time
+from http.client import HTTPConnection, HTTPException
+from itertools import accumulate
+from urllib.parse import urlsplit
+
+from course.sandbox.config import SandboxConfig
+from course.sandbox.keys import load_private_key, sign
+from course.sandbox.store import Store
+
+log = logging.getLogger(__name__)
+
+# SendGrid posts at 768 KB, or every 30 s; here nobody has to wait for it.
+MAX_BATCH_BYTES = 768_000
+MAX_BATCH_EVENTS = 1000
+TIMEOUT_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 10.0
+GIVE_UP_SECONDS = 24 * 3600.0  # as SendGrid does
+
+
+class Poster:
+    """One background thread; `wake` tells it that events have come."""
+
+    def __init__(self, config: SandboxConfig, store: Store) -> None:
+        assert config.webhook_url
+        assert config.private_key_pem
+        self._url = urlsplit(config.webhook_url)
+        self._key = load_private_key(config.private_key_pem)
+        self._clock = config.clock
+        self._store = store
+        self._has_work = threading.Event()
+        self._is_stopping = threading.Event()
+        self._failing_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._has_work.set()
+
+    def stop(self) -> None:
+        """Return once the post in flight is over; what still waits is posted after a restart."""
+        self._is_stopping.set()
+        self._has_work.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            self._has_work.clear()  # before looking: what comes after the look is not missed
+            if self._is_stopping.is_set():
+                return
+            batch = self._next_batch()
+            if not batch:
+                self._has_work.wait()
+            elif self._is_posted(batch) or self._is_hopeless():
+                self._store.settle_events(up_to=batch[-1][0])
+                self._failing_since, pause = None, FIRST_PAUSE_SECONDS
+            else:
+                self._is_stopping.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _is_hopeless(self) -> bool:
+        """Whether the webhook has been away for as long as SendGrid would wait."""
+        self._failing_since = self._failing_since or time.monotonic()
+        return time.monotonic() - self._failing_since > GIVE_UP_SECONDS
+
+    def _next_batch(self) -> list[tuple[int, bytes]]:
+        waiting = self._store.waiting_events(MAX_BATCH_EVENTS)
+        sizes = accumulate(len(body) + 1 for _, body in waiting)
+        return [
+            event
+            for event, size in zip(waiting, sizes, strict=True)
+            if size < MAX_BATCH_BYTES or event is waiting[0]
+        ]
+
+    def _is_posted(self, batch: list[tuple[int, bytes]]) -> bool:
+        """Whether the webhook took it; every 2xx says so, and a redirect is not followed."""
+        path = self._url._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        connection = HTTPConnection(self._url.netloc, timeout=TIMEOUT_SECONDS)
+        try:
+            body = b"[" + b",".join(event for _, event in batch) + b"]"
+            connection.request("POST", path, body, self._signed(body))
+            status = connection.getresponse().status
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a half-written clock
+            log.warning("webhook %s is away: %s", self._url.geturl(), error)
+            return False
+        finally:
+            connection.close()
+        if not 200 <= status < 300:
+            log.warning("webhook %s answered %d", self._url.geturl(), status)
+        return 200 <= status < 300
+
+    def _signed(self, body: bytes) -> dict[str, str]:
+        timestamp = str(int(self._clock().timestamp()))
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "SendGrid Event API (sandbox)",
+            "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+            "X-Twilio-Email-Event-Webhook-Signature": sign(self._key, timestamp, body),
+        }
