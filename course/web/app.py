@@ -1,0 +1,71 @@
+"""The web application, made by a factory: `course.web.app:create_app`."""
+
+import logging
+from typing import Any
+
+from flask import Flask, request
+from jinja2 import FileSystemLoader, StrictUndefined
+
+from course import installation
+from course.clock import Clock
+from course.db import Database, open_database
+from course.settings import SOURCE_ROOT, Settings
+from course.web import errors, headers
+from course.web.confirming import confirming
+from course.web.dates import hour, zone_name
+from course.web.health import health
+from course.web.hooks import hooks
+from course.web.leaving import leaving
+from course.web.own_page import own_page
+from course.web.pages import pages
+from course.web.signup import signup
+from course.web.site import Site
+
+log = logging.getLogger(__name__)
+
+# A form is some hundred bytes; the webhook has a limit of its own.
+LARGEST_BODY = 64 * 1024
+
+
+class Web(Flask):
+    def log_exception(self, exc_info: Any) -> None:
+        """By the rule of the address, never the address itself: it may hold a secret."""
+        rule = request.url_rule.rule if request.url_rule else "an unknown address"
+        log.error("%s %s failed", request.method, rule, exc_info=exc_info)
+
+
+def create_app(
+    settings: Settings | None = None,
+    database: Database | None = None,
+    clock: Clock | None = None,
+) -> Flask:
+    """The public web of one installation; by default the one that the environment names."""
+    settings = settings or Settings.load()
+    # A browser and the provider rather hear "again later" than wait.
+    database = database or open_database(settings, patience_seconds=3)
+    with database.reading() as session:
+        installation.check(session, settings)
+    app = Web(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600
+    app.extensions["minicourse"] = Site(settings, database, clock or Clock(settings.clock_file))
+    _set_up_templates(app, settings)
+    headers.protect(app)
+    errors.explain(app)
+    for blueprint in (pages, signup, confirming, leaving, own_page, hooks, health):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _set_up_templates(app: Flask, settings: Settings) -> None:
+    """The home's own templates before those that come with the program; all strict, all escaped."""
+    roots = [settings.home / "templates", SOURCE_ROOT / "templates"]
+    app.jinja_loader = FileSystemLoader(roots)
+    app.jinja_options = {
+        "autoescape": True,
+        "undefined": StrictUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+    }
+    app.jinja_env.filters["hour"] = hour
+    app.jinja_env.filters["zone_name"] = zone_name

@@ -1,0 +1,111 @@
+"""What a learner has and what comes next, for their pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, false, select
+from sqlalchemy.orm import Session
+
+from course import planning, timing
+from course.curriculum import Course as Curriculum
+from course.models import Delivery, Enrollment
+from course.planning import Learner
+from course.states import UNDECIDED, DeliveryState, EnrollmentState, MessageKind
+from course.timing import Due, Past
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next mail that has a date."""
+
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The number of the mail that leaves now, if one does, and what comes after it."""
+
+    now: int | None = None
+    next: Next | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Where a learner stands, on their own clock."""
+
+    received: int
+    total: int
+    zone: ZoneInfo
+    goes_on: bool
+    ahead: Ahead
+
+
+def coming(
+    session: Session, enrollment: Enrollment, curriculum: Curriculum, now: datetime
+) -> Coming:
+    """Reads only."""
+    rows = _lessons(session, enrollment.id)
+    learner = planning.learners_where(session, Enrollment.id == enrollment.id)[0]
+    received = {row.message_key for row in rows if row.state == DeliveryState.ACCEPTED}
+    goes_on = enrollment.state == EnrollmentState.ACTIVE and learner.running
+    return Coming(
+        received=len(received & set(curriculum.by_slug)),
+        total=len(curriculum.lessons),
+        zone=planning.rhythm(curriculum, learner.zone).zone,
+        goes_on=goes_on,
+        ahead=_ahead(rows, curriculum, learner, now) if goes_on else Ahead(),
+    )
+
+
+def _lessons(session: Session, enrollment_id: int) -> list[Row[tuple[str, str, datetime]]]:
+    statement = select(Delivery.message_key, Delivery.state, Delivery.due_at, Delivery.settled_at)
+    return list(
+        session.execute(
+            statement.where(
+                Delivery.enrollment_id == enrollment_id,
+                Delivery.kind == MessageKind.LESSON,
+                Delivery.superseded == false(),
+            )
+        )
+    )
+
+
+def _ahead(
+    rows: list[Row[tuple[str, str, datetime]]],
+    curriculum: Curriculum,
+    learner: Learner,
+    now: datetime,
+) -> Ahead:
+    """A row that is not settled counts as gone: its mail leaves within moments."""
+    leaving = [row.message_key for row in rows if row.state in UNDECIDED]
+    past = {row.message_key: Past(True, row.due_at, row.settled_at or row.due_at) for row in rows}
+    return look_ahead(curriculum, learner, past, leaving[0] if leaving else None, now)
+
+
+def look_ahead(
+    curriculum: Curriculum,
+    learner: Learner,
+    past: Mapping[str, Past],
+    leaving: str | None,
+    now: datetime,
+) -> Ahead:
+    """`leaving` is the lesson whose mail is on its way; a lesson that is due joins it. Pure."""
+    found = timing.next_lesson(
+        planning.steps(curriculum),
+        past,
+        planning.rhythm(curriculum, learner.zone),
+        learner.starts_at,
+        now,
+        rolling=learner.rolling,
+    )
+    if isinstance(found, Due) and found.due_at <= now and leaving is None:
+        gone = {**past, found.slug: Past(True, found.due_at, now)}
+        return look_ahead(curriculum, learner, gone, found.slug, now)
+    lesson = curriculum.by_slug.get(leaving or "")
+    number = lesson.number if lesson else None
+    if not isinstance(found, Due):
+        return Ahead(number)
+    return Ahead(number, Next(curriculum.lesson(found.slug).number, found.due_at))

@@ -1,0 +1,124 @@
+"""The webhook's door: only what the provider signed gets in, and a refusal says nothing."""
+
+import base64
+import json
+
+import pytest
+from werkzeug.test import TestResponse
+
+from course.models import Delivery, Event, Installation
+from course.sandbox.keys import load_private_key, make_key_pair, sign
+from course.states import Mode
+
+from .conftest import MONDAY, World
+
+HOOK = "/webhooks/sendgrid"
+STAMP = "1893924000"
+
+
+def post(
+    world: World, body: bytes, signature: str | None, timestamp: str | None = STAMP
+) -> TestResponse:
+    headers = {
+        "X-Twilio-Email-Event-Webhook-Signature": signature,
+        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+    }
+    given = {name: value for name, value in headers.items() if value is not None}
+    return world.client.post(HOOK, data=body, headers=given, content_type="application/json")
+
+
+def signed(world: World, body: bytes, timestamp: str = STAMP) -> str:
+    return sign(load_private_key(world.keys.private_pem), timestamp, body)
+
+
+def delivered(world: World) -> bytes:
+    """An event about the one row that the world's learner has."""
+    name = world.rows(Installation)[0].name
+    number = world.rows(Delivery)[-1].id
+    return json.dumps(
+        [
+            {
+                "event": "delivered",
+                "timestamp": int(MONDAY.timestamp()),
+                "email": "ada@example.org",
+                "sg_event_id": "event-1",
+                "minicourse_delivery": f"{name}-{number}",
+            }
+        ]
+    ).encode()
+
+
+def test_a_signed_event_is_recorded_and_a_copy_is_harmless(world: World) -> None:
+    world.join()
+    world.receive("welcome", MONDAY)
+    body = delivered(world)
+    for _ in range(2):
+        assert post(world, body, signed(world, body)).status_code == 204
+    [event] = world.rows(Event)
+    assert event.kind == "delivered"
+    assert world.rows(Delivery)[-1].outcome == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("signature", "timestamp"),
+    [
+        (None, STAMP),
+        ("", STAMP),
+        ("not base64 !", STAMP),
+        ("AAAA", STAMP),
+        (base64.b64encode(b"\x30\x06\x02\x01\x01\x02\x01\x01").decode(), STAMP),
+        ("x" * 5000, STAMP),
+        ("right", None),
+        ("right", "1893924001"),
+        ("right", "yesterday"),
+        ("foreign", STAMP),
+    ],
+)
+def test_what_is_not_signed_right_is_refused_and_changes_nothing(
+    world: World, signature: str | None, timestamp: str | None
+) -> None:
+    world.join()
+    body = delivered(world)
+    if signature == "right":
+        signature = signed(world, body)
+    if signature == "foreign":
+        signature = sign(load_private_key(make_key_pair().private_pem), STAMP, body)
+    before = world.contents()
+    answer = post(world, body, signature, timestamp)
+    assert answer.status_code == 403
+    assert world.contents() == before
+
+
+def test_every_refusal_reads_the_same(world: World) -> None:
+    body = b"[]"
+    answers = {post(world, body, each).data for each in (None, "AAAA", signed(world, b"[ ]"))}
+    assert len(answers) == 1
+
+
+def test_a_changed_body_is_refused(world: World) -> None:
+    assert post(world, b"[] ", signed(world, b"[]")).status_code == 403
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{}", b'"text"', b"[1]", b"null", b"[" * 9000])
+def test_a_signed_body_that_is_no_array_of_events_is_a_400(world: World, body: bytes) -> None:
+    assert post(world, body, signed(world, body)).status_code == 400
+
+
+def test_the_stand_ins_key_is_good_in_sandbox_mode_only(world: World) -> None:
+    with world.database.writing() as session:
+        session.get_one(Installation, 1).mode = Mode.LIVE
+    assert post(world, b"[]", signed(world, b"[]")).status_code == 403
+
+
+def test_a_body_beyond_8_megabytes_is_refused(world: World) -> None:
+    body = b" " * (8 * 1024 * 1024 + 1)
+    assert post(world, body, "AAAA").status_code == 413
+
+
+def test_a_body_larger_than_a_form_is_taken(world: World) -> None:
+    body = b"[" + b" " * 1_000_000 + b"]"
+    assert post(world, body, signed(world, body)).status_code == 204
+
+
+def test_looking_is_not_posting(world: World) -> None:
+    assert world.client.get(HOOK).status_code == 405
