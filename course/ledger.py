@@ -153,11 +153,13 @@ def claim(
         .order_by(Delivery.rank, Delivery.send_at, Delivery.id)
         .limit(limit)
         .with_for_update(of=Delivery, skip_locked=True)
+        # As a plain subquery PostgreSQL may run it more than once, and claim more than the limit.
+        .cte("due")
     )
     live = select(Course.live_revision_id).where(Course.id == Delivery.course_id).scalar_subquery()
     rows = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(due), Delivery.state == S.PENDING)
+        .where(Delivery.id.in_(select(due.c.id)), Delivery.state == S.PENDING)
         .values(
             state=S.CLAIMED,
             claim_token=token,
@@ -330,7 +332,7 @@ def give_back(
         state=S.PENDING,
         retry_at=retry_at,
         reason=reason,
-        tries=Delivery.tries + (retry_at is not None),
+        tries=Delivery.tries + (1 if retry_at is not None else 0),
         **_LOOSE,
     )
 

@@ -22,6 +22,11 @@ LOST = Answer(Verdict.UNKNOWN, None, detail="TimeoutError: timed out")
 BUSY = Answer(Verdict.NOT_TAKEN, 429, detail="429 too many requests")
 
 
+@pytest.fixture
+def world(any_world: World) -> World:
+    return any_world
+
+
 def states(world: World) -> Counter[str]:
     return Counter(row.state for row in world.rows())
 

@@ -12,6 +12,11 @@ from course.states import SuppressionReason
 from tests.world import HERE, World
 
 
+@pytest.fixture
+def world(any_world: World) -> World:
+    return any_world
+
+
 def keys(world: World, enrollment_id: int) -> list[str]:
     return [row.message_key for row in world.rows(enrollment_id)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from course import cohorts, courses, delivery, enrollment, installation, sources
 from course.answers import Answer, Verdict
@@ -84,12 +84,21 @@ class World:
     def pass_time(self, **length: float) -> None:
         self.clock.course += timedelta(**length)
 
-    def live_through(self, days: float, *, step: timedelta = timedelta(hours=1)) -> None:
-        """Tick through the days, as a scheduler would, at a coarser step."""
+    def live_through(self, days: float) -> None:
+        """Tick through the days as a scheduler would, but only when something comes due."""
         end = self.clock.course + timedelta(days=days)
         while self.clock.course < end:
-            self.clock.course += step
+            self.clock.course = min(self._next_moment() + timedelta(seconds=90), end)
             self.tick()
+
+    def _next_moment(self) -> datetime:
+        far = self.clock.course + timedelta(days=1)
+        with self.database.reading() as session:
+            looks = session.scalar(select(func.min(Enrollment.next_due_at)))
+            sends = session.scalar(
+                select(func.min(Delivery.send_at)).where(Delivery.send_at > self.clock.course)
+            )
+        return min(max(moment, self.clock.course) for moment in (looks or far, sends or far))
 
     def sign_up(self, email: str, name: str = "", zone: str | None = None) -> int:
         with self.database.writing() as session:
