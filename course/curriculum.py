@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from course.errors import CourseError, NotFoundError
-from course.timing import After, Rhythm
+from course.timing import After, Late, Rhythm
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COURSE_FILE = "course.toml"
@@ -92,7 +92,7 @@ class Schedule(_Table):
     hour: Hour = time(9)
     minimum_gap: Annotated[timedelta, BeforeValidator(parse_gap)] = timedelta(hours=18)
     skip_dates: tuple[date, ...] = ()
-    late: Literal["shift", "send", "skip"] = "shift"
+    late: Late = Late.SHIFT
 
     @field_validator("weekdays")
     @classmethod

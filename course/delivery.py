@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # A process that slept between the line and its bytes must not send when it wakes.
 LINE_SECONDS = 5
+# So many rows refused one by one, and none taken: it is not the rows.
+_ENOUGH = 3
 _TICK_NOTED_EVERY = timedelta(seconds=5)
 
 
@@ -111,7 +113,7 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
 
 def _reap(office: Office, report: Report) -> None:
     back, unknown = office.database.run(
-        lambda s: ledger.reap(s, now=office.clock.now(), real=real_now(s))
+        lambda s: ledger.reap(s, now=office.clock.now(), real=real_now(s), lease=office.lease)
     )
     report.counts.update({"given back": back, "unknown": unknown})
     office.reached("reaped")
@@ -124,6 +126,10 @@ def _plan(office: Office, report: Report, stop: Callable[[], bool]) -> None:
         report.looked_at += looked_at
         if looked_at < planning.BATCH:
             break
+    while not stop() and office.database.run(
+        lambda s: planning.replan_late(s, office.clock.now(), real_now(s))
+    ):
+        office.reached("replanned")
 
 
 def _probe_holds(office: Office, report: Report) -> None:
@@ -161,6 +167,7 @@ class _Batch:
     but_hold: int | None
     is_probe: bool
     moved: bool = False  # whether any row got further than back to where it was
+    refused: list[tuple[Parcel, Answer]] | None = None  # collected while a request is halved
 
     @classmethod
     def take(
@@ -178,15 +185,17 @@ class _Batch:
         def work(session: Session) -> tuple[list[Claimed], bool]:
             real = real_now(session)
             allowed = throttle.allowance(session, real, at_once=at_once)
-            rows = ledger.claim(
+            claim = partial(
+                ledger.claim,
                 session,
                 token,
-                min(limit, allowed.rows),
                 now=office.clock.now(),
                 real=real,
                 lease=office.lease,
                 but_hold=but_hold,
             )
+            rows = claim(min(limit, allowed.rows))
+            rows = rows or claim(min(1, allowed.rows), suspects=True)
             if allowed.is_probe and rows:
                 settings = office.settings
                 if not throttle.take_turn(session, settings, real, at_once=at_once):
@@ -346,18 +355,48 @@ class _Batch:
     def _narrow(self, parcel: Parcel, answer: Answer) -> None:
         """A refused request took nobody's mail: find the row at fault, let the others go."""
         if answer.whole_message:
-            self._hold(parcel.scope, HoldKind.LESSON, answer.detail)
-            self._give_back(parcel.ids)
+            self._blame_message(parcel, answer)
         elif answer.bad_rows:
             bad = [parcel.letters[index].row.id for index in answer.bad_rows]
             self._fail(bad, answer.detail)
             self._give_back([row for row in parcel.ids if row not in bad])
+        elif self.refused is not None:
+            self._reclaim(parcel.ids)
+            self.refused.append((parcel, answer))
         elif len(parcel.letters) == 1:
             self._fail(parcel.ids, answer.detail)
         else:
             self._reclaim(parcel.ids)
-            for half in parcel.halves():
-                self._dispatch(half)
+            self._halve(parcel, answer)
+
+    def _halve(self, parcel: Parcel, answer: Answer) -> None:
+        """Send ever smaller halves until the rows at fault stand alone. When the first few that
+        were sent alone are refused and none is taken, the fault is the message's."""
+        before = self.report.counts["accepted"]
+        waiting = [*parcel.halves()]
+        alone: list[tuple[Parcel, Answer]] = []
+        while waiting and not self._is_hopeless(alone, before):
+            part = waiting.pop(0)
+            self.refused = []
+            self._dispatch(part)
+            refused, self.refused = self.refused, None
+            for again, why in refused:
+                if len(again.letters) == 1:
+                    alone.append((again, why))
+                else:
+                    waiting[:0] = again.halves()
+        if self._is_hopeless(alone, before):
+            self._blame_message(parcel, answer)
+            return
+        for single, why in alone:
+            self._fail(single.ids, why.detail)
+
+    def _is_hopeless(self, alone: Sequence[object], accepted_before: int) -> bool:
+        return len(alone) >= _ENOUGH and self.report.counts["accepted"] == accepted_before
+
+    def _blame_message(self, parcel: Parcel, answer: Answer) -> None:
+        self._hold(parcel.scope, HoldKind.LESSON, answer.detail)
+        self._give_back(parcel.ids)
 
     # Settling ----------------------------------------------------------------------------------
 

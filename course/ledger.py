@@ -37,10 +37,13 @@ from course.states import (
     MessageKind,
 )
 from course.suppressions import suppressed
+from course.timing import Release
 
 S = DeliveryState
 # A lesson behind an unknown one waits this long for news of it, then goes on.
 UNKNOWN_PATIENCE = timedelta(days=1)
+# A row that lost two claims is claimed alone; alone it may lose five, then it has failed.
+SUSPECT_AFTER, LOST_FOR_GOOD = 2, 7
 RANKS = {MessageKind.CONFIRMATION: 0, MessageKind.ALREADY: 0, MessageKind.LINK: 0}
 RANK_WELCOME, RANK_LESSON = 1, 2
 
@@ -55,8 +58,9 @@ class Planned:
     message_key: str
     due_at: datetime
     rank: int
-    state: DeliveryState = DeliveryState.PENDING
-    reason: str | None = None
+    send_at: datetime | None = None  # None: at its due time
+    is_shifted: bool = False
+    reason: str | None = None  # withheld for this reason: it becomes a cancelled row
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,13 @@ def plan(session: Session, rows: Sequence[Planned], now: datetime) -> None:
             "kind": row.kind,
             "message_key": row.message_key,
             "due_at": row.due_at,
-            "send_at": row.due_at,
+            "send_at": row.send_at or row.due_at,
+            "is_shifted": row.is_shifted,
             "rank": row.rank,
-            "state": row.state,
+            "state": S.CANCELLED if row.reason else S.PENDING,
             "reason": row.reason,
             "created_at": now,
-            "settled_at": now if row.state is S.CANCELLED else None,
+            "settled_at": now if row.reason else None,
         }
         for row in rows
     ]
@@ -144,12 +149,18 @@ def claim(
     real: datetime,
     lease: timedelta,
     but_hold: int | None = None,
+    suspects: bool = False,
 ) -> list[Claimed]:
     """T2, pending → claimed: up to `limit` rows in the order confirmations, welcome mails, lessons
-    by due time, each stamped with the revision that is live."""
+    by due time, each stamped with the revision that is live.
+
+    Rows whose claims were lost twice are `suspects`: perhaps they end whoever takes them, so they
+    are claimed apart from the others, one at a time.
+    """
+    lost = Delivery.lost_claims >= SUSPECT_AFTER
     due = (
         joined(select(Delivery.id))
-        .where(waiting(now, real, but_hold=but_hold))
+        .where(waiting(now, real, but_hold=but_hold), lost if suspects else not_(lost))
         .order_by(Delivery.rank, Delivery.send_at, Delivery.id)
         .limit(limit)
         .with_for_update(of=Delivery, skip_locked=True)
@@ -384,40 +395,60 @@ def _release(session: Session, ids: Sequence[int], token: str, **values: object)
     return len(list(rows))
 
 
-def reap(session: Session, *, now: datetime, real: datetime, limit: int = 1000) -> tuple[int, int]:
+def reap(
+    session: Session, *, now: datetime, real: datetime, lease: timedelta, limit: int = 1000
+) -> tuple[int, int]:
     """T7: leases that are over. A claimed row had not crossed and goes back to pending; a sending
-    one may have left, so it becomes unknown, never pending. Returns (given back, unknown)."""
+    one may have left, so it becomes unknown, never pending. Returns (given back, unknown).
+
+    A lease that ends far ahead was written before the clock stepped back, and is over as well.
+    """
+    is_over = or_(Delivery.lease_until <= real, Delivery.lease_until > real + 2 * lease)
     over = session.execute(
         select(Delivery.id, Delivery.state)
-        .where(Delivery.state.in_((S.CLAIMED, S.SENDING)), Delivery.lease_until <= real)
+        .where(Delivery.state.in_((S.CLAIMED, S.SENDING)), is_over)
         .order_by(Delivery.id)
         .limit(limit)
     ).all()
     lock(session, [row.id for row in over])
-    is_over = Delivery.lease_until <= real  # asked again: its owner may have come back
-    stalled = [row.id for row in over if row.state == S.CLAIMED]
+    # Whether it is over is asked again in each UPDATE: its owner may have come back.
+    stalled = [Delivery.id.in_([row.id for row in over if row.state == S.CLAIMED]), is_over]
     doubtful = [row.id for row in over if row.state == S.SENDING]
-    if stalled:
-        session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(stalled), Delivery.state == S.CLAIMED, is_over)
-            .values(state=S.PENDING, lost_claims=Delivery.lost_claims + 1, **_LOOSE)
-            .execution_options(synchronize_session=False)
+    back = _reap_stalled(session, stalled, now)
+    unknown = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(doubtful), Delivery.state == S.SENDING, is_over)
+        .values(
+            state=S.UNKNOWN,
+            reason="the sender stopped before the answer",
+            unknown_since=now,
+            **_LOOSE,
         )
-    if doubtful:
-        session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(doubtful), Delivery.state == S.SENDING, is_over)
-            .values(
-                state=S.UNKNOWN,
-                reason="the sender stopped before the answer",
-                unknown_since=now,
-                **_LOOSE,
-            )
-            .execution_options(synchronize_session=False)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    _wait_for_unknown(session, unknown, now)
+    return back, len(unknown)
+
+
+def _reap_stalled(session: Session, which: list[ColumnElement[bool]], now: datetime) -> int:
+    lost = Delivery.lost_claims + 1
+    gone = lost >= LOST_FOR_GOOD
+    rows = session.execute(
+        update(Delivery)
+        .where(*which, Delivery.state == S.CLAIMED)
+        .values(
+            state=case((gone, S.FAILED), else_=S.PENDING),
+            reason=case((gone, "whoever took it ended before sending it"), else_=None),
+            settled_at=case((gone, now), else_=None),
+            lost_claims=lost,
+            **_LOOSE,
         )
-        _wait_for_unknown(session, doubtful, now)
-    return len(stalled), len(doubtful)
+        .returning(Delivery.enrollment_id, Delivery.state)
+        .execution_options(synchronize_session=False)
+    ).all()
+    look_again(session, [row.enrollment_id for row in rows if row.state == S.FAILED], now)
+    return len(rows)
 
 
 def prove(session: Session, ids: Sequence[int], now: datetime) -> int:
@@ -459,6 +490,31 @@ def cancel(
         .execution_options(synchronize_session=False)
     )
     return len(list(rows))
+
+
+def withhold(session: Session, ids: Sequence[int], reason: str, now: datetime) -> int:
+    """T10 for single rows, pending → cancelled(reason)."""
+    lock(session, ids)
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.state == S.PENDING)
+        .values(state=S.CANCELLED, reason=reason, settled_at=now)
+        .returning(Delivery.enrollment_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    look_again(session, [row.enrollment_id for row in rows], now)
+    return len(rows)
+
+
+def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
+    """A late row stays pending and leaves at another time."""
+    lock(session, ids)
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), Delivery.state == S.PENDING)
+        .values(due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def supersede(session: Session, ids: Sequence[int]) -> int:

@@ -261,6 +261,7 @@ class Delivery(Base):
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]  # course time: the plan, from which the next lesson counts
     send_at: Mapped[datetime]  # course time: not before; later than due_at only for a late one
+    is_shifted: Mapped[bool] = mapped_column(default=False)  # it was late, and was planned anew
     retry_at: Mapped[datetime | None]  # real time; not before
     revision_id: Mapped[int | None] = mapped_column(ForeignKey("revision.id"))
     claim_token: Mapped[str | None]

@@ -3,7 +3,7 @@ them, and writes what is due or when to look again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,7 @@ from course.states import (
 from course.timing import Due, Finished, Past, Rhythm, Step, Wait
 
 BATCH = 1000
+LATE = "late"  # why a lesson was skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,10 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     for learner, decision in decide(session, learners, now):
         match decision:
             case Due(due_at=due) if due <= now:
-                rows.append(_planned(learner, decision))
-                look_at[None].append(learner.id)
+                row = _planned(session, learner, decision, now)
+                rows.append(row)
+                # A lesson that is skipped is decided at once: the next one may be looked at.
+                look_at[now if row.reason else None].append(learner.id)
             case Due(due_at=due):
                 look_at[due].append(learner.id)
             case Wait(until=until):
@@ -176,8 +179,8 @@ def _past(session: Session, ids: Sequence[int]) -> Mapping[int, dict[str, Past]]
     return found
 
 
-def _planned(learner: Learner, due: Due) -> ledger.Planned:
-    return ledger.Planned(
+def _planned(session: Session, learner: Learner, due: Due, now: datetime) -> ledger.Planned:
+    row = ledger.Planned(
         enrollment_id=learner.id,
         course_id=learner.course_id,
         kind=MessageKind.LESSON,
@@ -185,6 +188,69 @@ def _planned(learner: Learner, due: Due) -> ledger.Planned:
         due_at=due.due_at,
         rank=ledger.RANK_WELCOME if due.is_welcome else ledger.RANK_LESSON,
     )
+    if due.is_welcome:
+        return row
+    curriculum = courses.by_id(session, learner.course_id).curriculum
+    pace = rhythm(curriculum, learner.zone)
+    release = timing.release(due.due_at, now, pace, curriculum.schedule.late)
+    if release is None:
+        return replace(row, reason=LATE)
+    return replace(
+        row, due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted
+    )
+
+
+def replan_late(session: Session, now: datetime, real: datetime, limit: int = BATCH) -> int:
+    """Lessons that waited long past their time (a hold, an outage) and could leave now: each is
+    shifted, put off to its allowed hours or skipped, as its course says. Returns how many."""
+    rows = _waiting_late(session, now, real, limit)
+    moved: dict[timing.Release | None, list[int]] = defaultdict(list)
+    for row in rows:
+        curriculum = courses.by_id(session, row.course_id).curriculum
+        release = timing.release(
+            row.send_at,
+            now,
+            rhythm(curriculum, row.zone or row.cohort_zone),
+            curriculum.schedule.late,
+            was_shifted=row.is_shifted,
+        )
+        # What only leaves later keeps the due time from which the next lesson counts.
+        if release and release.is_shifted == row.is_shifted:
+            release = replace(release, due_at=row.due_at)
+        moved[release].append(row.id)
+    for release, ids in moved.items():
+        if release is None:
+            ledger.withhold(session, ids, LATE, now)
+        else:
+            ledger.put_off(session, ids, release)
+    return len(rows)
+
+
+def _waiting_late(
+    session: Session, now: datetime, real: datetime, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    return session.execute(
+        select(
+            Delivery.id,
+            Delivery.course_id,
+            Delivery.due_at,
+            Delivery.send_at,
+            Delivery.is_shifted,
+            Subscriber.zone,
+            Cohort.zone.label("cohort_zone"),
+        )
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(
+            Delivery.rank == ledger.RANK_LESSON,
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.send_at < now - timing.LATE_AFTER,
+            ledger.waiting(now, real),
+        )
+        .order_by(Delivery.id)
+        .limit(limit)
+    ).all()
 
 
 def _set(session: Session, ids: Sequence[int], **values: object) -> None:

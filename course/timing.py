@@ -7,10 +7,12 @@ or from daylight-saving time can move a nine-o'clock lesson to another hour.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 LATE_AFTER = timedelta(hours=6)
+EVENING = time(20)  # late mails wait for the morning after this
 # A year of days is searched; a calendar that allows none of them is refused when it is read.
 _HORIZON_DAYS = 366
 
@@ -88,8 +90,63 @@ def due_at(
     return due
 
 
+class Late(StrEnum):
+    """What a course does with a lesson whose time is long over (an outage, a pause)."""
+
+    SHIFT = "shift"  # once, to the next allowed day and hour; the rest moves along
+    SEND = "send"  # in the first allowed hours; the rest keeps its plan
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """When a lesson whose time has come may leave, and the due time that the next counts from."""
+
+    due_at: datetime
+    send_at: datetime
+    is_shifted: bool = False
+
+
 def is_late(due: datetime, now: datetime) -> bool:
     return now - due > LATE_AFTER
+
+
+def release(
+    due: datetime, now: datetime, rhythm: Rhythm, late: Late, *, was_shifted: bool = False
+) -> Release | None:
+    """What becomes of a lesson that was due at `due`; None: it is skipped.
+
+    In time it leaves as planned. Late, it is shifted once or leaves within the allowed hours of an
+    allowed day: never at night. The welcome mail is not asked about; it is never late.
+    """
+    if not is_late(due, now):
+        return Release(due, due)
+    if late is Late.SKIP:
+        return None
+    if late is Late.SHIFT and not was_shifted:
+        shifted = _next_hour(now, rhythm)
+        return Release(shifted, shifted, is_shifted=True)
+    return Release(due, _next_opening(now, rhythm), is_shifted=was_shifted)
+
+
+def _next_hour(now: datetime, rhythm: Rhythm) -> datetime:
+    """The rhythm's next allowed day and hour, not before `now`."""
+    day = rhythm.next_allowed(local_date(now, rhythm.zone))
+    while (moment := to_utc(day, rhythm.at, rhythm.zone)) < now:
+        day = rhythm.next_allowed(day + DAY)
+    return moment
+
+
+def _next_opening(now: datetime, rhythm: Rhythm) -> datetime:
+    """`now` within the hours in which a late mail may come, else the next such moment."""
+    today = local_date(now, rhythm.zone)
+    if rhythm.allows(today):
+        opens = to_utc(today, rhythm.at, rhythm.zone)
+        # A course whose hour lies in the evening keeps an hour for its late mails.
+        closes = max(to_utc(today, EVENING, rhythm.zone), opens + timedelta(hours=1))
+        if opens <= now < closes:
+            return now
+    return _next_hour(now, rhythm)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -154,6 +155,72 @@ def test_an_unnamed_bad_row_is_found_by_halving(world: World) -> None:
     assert failed[0].reason == "something"
 
 
+def test_a_message_that_is_refused_for_everyone_is_held_not_failed(world: World) -> None:
+    for number in range(20):
+        world.sign_up(f"p{number}@example.org")
+    world.provider.answer = lambda _: Answer(Verdict.BAD_REQUEST, 400, detail="no")
+    world.tick()
+    assert states(world) == {"pending": 20}
+    assert len(world.provider.requests) < 15
+    with world.database.reading() as session:
+        assert [hold.kind for hold in holds.standing(session)] == ["lesson"]
+
+
+def test_several_bad_rows_are_all_found(world: World) -> None:
+    for number in range(32):
+        world.sign_up(f"p{number}@example.org")
+    bad = {"p3@example.org", "p4@example.org", "p21@example.org", "p31@example.org"}
+
+    def picky(outgoing):
+        some = any(p.to in bad for p in outgoing.personalizations)
+        return Answer(Verdict.TOO_LARGE, 413, detail="413") if some else TAKEN
+
+    world.provider.answer = picky
+    world.tick()
+    assert states(world) == {"accepted": 28, "failed": 4}
+
+
+def test_a_row_whose_claims_are_lost_is_claimed_alone_and_fails_at_last(world: World) -> None:
+    for number in range(3):
+        world.sign_up(f"p{number}@example.org")
+    claimed: list[int] = []
+    lease = timedelta(seconds=60)
+    real = real_now_of(world)
+    for _ in range(2):
+        with world.database.writing() as session:
+            rows = ledger.claim(session, "x", 9, now=world.clock.now(), real=real, lease=lease)
+            assert len(rows) == 3
+            real += timedelta(seconds=61)
+            ledger.reap(session, now=world.clock.now(), real=real, lease=lease)
+    for _ in range(20):
+        with world.database.writing() as session:
+            claim = partial(
+                ledger.claim, session, "x", now=world.clock.now(), real=real, lease=lease
+            )
+            assert claim(9) == []
+            rows = claim(1, suspects=True)
+            claimed.append(len(rows))
+            real += timedelta(seconds=61)
+            ledger.reap(session, now=world.clock.now(), real=real, lease=lease)
+    assert sum(claimed) == 15
+    assert states(world) == {"failed": 3}
+
+
+def test_a_lease_from_before_a_step_back_of_the_clock_is_over(world: World) -> None:
+    world.sign_up("ada@example.org")
+    lease = timedelta(seconds=60)
+    with world.database.writing() as session:
+        real = real_now(session)
+        ahead = real + timedelta(hours=1)
+        ledger.claim(session, "x", 9, now=world.clock.now(), real=ahead, lease=lease)
+        assert ledger.reap(session, now=world.clock.now(), real=real, lease=lease) == (1, 0)
+
+
+def real_now_of(world: World) -> datetime:
+    with world.database.reading() as session:
+        return real_now(session)
+
+
 def test_a_fault_of_the_message_itself_holds_that_lesson_alone(world: World) -> None:
     joined = world.join("ada@example.org")
     refusal = Answer(Verdict.BAD_REQUEST, 400, detail="subject: required", whole_message=True)
@@ -265,9 +332,9 @@ def test_the_reaper_gives_back_claims_and_doubts_what_had_crossed(world: World) 
         lease = timedelta(seconds=60)
         rows = ledger.claim(session, "me", 9, now=now, real=real, lease=lease)
         ledger.cross(session, [rows[0].id], "me", revision_id=1, now=now, real=real)
-        assert ledger.reap(session, now=now, real=real) == (0, 0)
+        assert ledger.reap(session, now=now, real=real, lease=lease) == (0, 0)
         late = real + timedelta(seconds=61)
-        assert ledger.reap(session, now=now, real=late) == (1, 1)
+        assert ledger.reap(session, now=now, real=late, lease=lease) == (1, 1)
     assert states(world) == {"pending": 1, "unknown": 1}
 
 
@@ -278,7 +345,8 @@ def test_a_late_accept_wins_over_unknown(world: World) -> None:
         (row,) = ledger.claim(session, "me", 9, now=now, real=real, lease=timedelta(seconds=60))
         crossed = ledger.cross(session, [row.id], "me", revision_id=1, now=now, real=real)
         assert crossed is not None
-        ledger.reap(session, now=now, real=real + timedelta(seconds=61))
+        late = real + timedelta(seconds=61)
+        ledger.reap(session, now=now, real=late, lease=timedelta(seconds=60))
         assert ledger.give_back(session, [row.id], "me") == 0
         assert ledger.accept(session, crossed, now) == 1
     assert states(world) == {"accepted": 1}

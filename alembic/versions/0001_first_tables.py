@@ -263,6 +263,7 @@ def upgrade() -> None:
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("due_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("send_at", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("is_shifted", sa.Boolean(), nullable=False),
         sa.Column("retry_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("revision_id", sa.Integer(), nullable=True),
         sa.Column("claim_token", sa.Text(), nullable=True),
