@@ -1,0 +1,63 @@
+"""What differs between two states of a course's files. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import SequenceMatcher
+
+from course import curriculum
+from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, Lesson
+
+# Where a text begins in its file changes nothing that anybody receives; neither does the number
+# in the file's name, but for the order.
+_POSITION = ("file", "number", "body_line", "subject_line", "preheader_line")
+_SAID = tuple(field.name for field in fields(Lesson) if field.name not in _POSITION)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Lessons by slug, and the other files, that differ."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.changed, self.moved, self.removed, self.files))
+
+
+def compare(slug: str, before: Mapping[str, str] | None, after: Mapping[str, str]) -> Changes:
+    """What `after` changes; `before` is None where nothing was applied yet."""
+    new = curriculum.parse(slug, after).by_slug
+    old = curriculum.parse(slug, before).by_slug if before else {}
+    both = [name for name in new if name in old]
+    moved = _moved([name for name in old if name in new], both)
+    others = (set(after) | set(before)) if before else set()
+    return Changes(
+        added=tuple(name for name in new if name not in old),
+        changed=tuple(name for name in both if _words(new[name]) != _words(old[name])),
+        moved=tuple(moved),
+        removed=tuple(name for name in old if name not in new),
+        files=tuple(
+            name
+            for name in sorted(others, key=_rank)
+            if not LESSON_NAME.match(name) and (before or {}).get(name) != after.get(name)
+        ),
+    )
+
+
+def _words(lesson: Lesson) -> tuple[object, ...]:
+    return tuple(getattr(lesson, name) for name in _SAID)
+
+
+def _moved(old: list[str], new: list[str]) -> list[str]:
+    """The fewest lessons whose moving makes the new order out of the old."""
+    blocks = SequenceMatcher(a=old, b=new, autojunk=False).get_matching_blocks()
+    stayed = {name for block in blocks for name in new[block.b : block.b + block.size]}
+    return [name for name in new if name not in stayed]
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """The course's own files stand before the templates."""
+    return (0 if name in (COURSE_FILE, ABOUT_FILE) else 1), name

@@ -1,0 +1,230 @@
+"""What commands share: the settings, the database, the clock, and how results are printed."""
+
+import getpass
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from course import installation
+from course.clock import Clock
+from course.curriculum import parse_zone
+from course.db import Database, open_database
+from course.errors import InvalidInputError
+from course.settings import Settings
+
+if TYPE_CHECKING:
+    from course.delivery import Office
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ATTENTION = 3
+WIDTH = 80
+ROWS = 50  # as many fit a person's eye; a script asks for JSON and gets all
+_WIDE_ADDRESS = 28
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    help=f"At most so many rows; 0: all. Default: {ROWS}, with --json all.",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One command's run: settings read once, time taken once."""
+
+    settings: Settings
+    clock: Clock
+    now: datetime
+
+    @cached_property
+    def database(self) -> Database:
+        """The installation's own database, checked to belong to these settings."""
+        with self.raw_database.reading() as session:
+            installation.check(session, self.settings)
+        return self.raw_database
+
+    @cached_property
+    def raw_database(self) -> Database:
+        """The same without that check: for commands that only read, or stop mail, or mend the
+        settings, and so must work when those do not fit."""
+        return open_database(self.settings)
+
+    @cached_property
+    def office(self) -> "Office":
+        from course.delivery import Office  # only those who send need it
+        from course.mailer import Mailer
+
+        key = self.settings.sendgrid_api_key
+        mailer = Mailer(
+            key.get_secret_value() if key else "sandbox",
+            self.settings.mail_host,
+            self.settings.call_deadline_seconds,
+        )
+        return Office(self.database, self.settings, mailer, self.clock)
+
+    @property
+    def hash_key(self) -> str:
+        key = self.settings.hash_key
+        assert key is not None  # `database` has checked it
+        return key.get_secret_value()
+
+    @property
+    def who(self) -> str:
+        """Who gives this order, for the audit."""
+        return getpass.getuser()
+
+    def close(self) -> None:
+        opened = self.__dict__.get("raw_database")
+        if opened is not None:
+            opened.dispose()
+
+
+def load() -> Context:
+    """This run's context; its database is closed when the command ends."""
+    settings = Settings.load()
+    clock = Clock(settings.clock_file)
+    context = Context(settings, clock, clock.now())
+    if command := click.get_current_context(silent=True):
+        command.call_on_close(context.close)
+    return context
+
+
+def known_zone(name: str | None) -> str | None:
+    """The zone that `--zone` names; InvalidInputError where there is none of that name."""
+    try:
+        return parse_zone(name).key if name else None
+    except ValueError as error:
+        raise InvalidInputError(f"--zone {error}") from None
+
+
+def say(text: str) -> None:
+    """Chatter: for people, on stderr."""
+    click.echo(text, err=True)
+
+
+def announce_mode(settings: Settings) -> None:
+    """Where mail goes, said at each start while it does not go to real people."""
+    if settings.sandboxed:
+        say(f"Sandbox: mail goes to {settings.mail_host} on this machine, not to people.")
+
+
+def print_json(value: Any) -> None:
+    """Dataclasses, instants and words of ours as JSON; an instant is ISO 8601 with its offset."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    click.echo(orjson.dumps(value, default=_plain, option=options))
+
+
+def _plain(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def iso(moment: datetime | None) -> str | None:
+    """An instant as ISO 8601 in UTC, for JSON."""
+    return moment.astimezone(UTC).isoformat() if moment else None
+
+
+def short_time(moment: datetime | None) -> str:
+    """An instant for a table: UTC, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "–"
+
+
+def console() -> Console:
+    """As wide as the terminal; 80 columns when piped, so that nothing depends on one."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(width=WIDTH, no_color=True, highlight=False)
+
+
+def print_table(
+    columns: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[object]], title: str = ""
+) -> None:
+    """A table. A column written as (name, "right") holds numbers, as (name, "whole") what is not
+    to be broken while another column can give way."""
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        name, how = (column, "") if isinstance(column, str) else column
+        table.add_column(
+            name,
+            justify="right" if how == "right" else "left",
+            no_wrap=bool(how),
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    if title:
+        _print(Text(title, style="bold"))
+    _print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """One thing's facts, a line each."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        shown = f"{short_time(value)} UTC" if isinstance(value, datetime) else value
+        table.add_row(Text(name), _cell(shown))
+    _print(table)
+
+
+def _print(what: Table | Text) -> None:
+    """To stdout, without the blanks that fill a table's lines."""
+    printer = console()
+    with printer.capture() as captured:
+        printer.print(what)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _cell(value: object) -> Text:
+    """Cells may hold a stranger's words: they are text, never markup."""
+    if value is None or value == "":
+        return Text("–")
+    if isinstance(value, datetime):
+        return Text(short_time(value))
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def address(email: str | None) -> str:
+    """An address for a narrow column: a long one is broken where a person would."""
+    if email is None:
+        return "(erased)"
+    return email if len(email) <= _WIDE_ADDRESS else email.replace("@", "\n@")
+
+
+def only(values: Iterable[str]) -> str:
+    """The value that all share, or nothing: said once above a table, it need not fill a column."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else ""
+
+
+def row_limit(limit: int | None, as_json: bool) -> int | None:
+    """How many rows to ask for: None for all."""
+    if limit is None:
+        return None if as_json else ROWS
+    return limit or None
+
+
+def say_if_cut(shown: int, limit: int | None) -> None:
+    """A list that ends at its limit says how to see the rest."""
+    if limit is not None and shown >= limit:
+        say(f"The first {limit} are shown; all of them with: --limit 0")
+
+
+def ask(question: str, yes: bool) -> None:
+    """Go on only with a person's yes, or with --yes."""
+    if not yes:
+        click.confirm(question, abort=True, err=True)

@@ -1,0 +1,36 @@
+"""`minicourse db`: the database itself."""
+
+import click
+
+from course import setup
+from course.errors import DatabaseError
+from course.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """The database: bring it up to date.
+
+    \b
+    Example:
+      minicourse db upgrade
+    """
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the tables to this version's, after an update of the program.
+
+    \b
+    Example:
+      minicourse db upgrade
+    """
+    settings = Settings.load()
+    if not setup.is_installed(settings):
+        raise DatabaseError(
+            f"No database at {setup.shown(settings)}. Make one with: minicourse init"
+        )
+    if setup.upgrade(settings):
+        click.echo(f"Brought {setup.shown(settings)} up to date.")
+    else:
+        click.echo(f"Nothing to do: {setup.shown(settings)} is up to date.")

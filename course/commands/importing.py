@@ -1,0 +1,139 @@
+"""`minicourse subscriber import`: people out of a CSV file."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from sqlalchemy.orm import Session
+
+from course import audit, cohorts, importing, installation
+from course.commands.context import (
+    Context,
+    address,
+    dry_run_option,
+    json_option,
+    load,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+)
+from course.enrollment import Origin
+from course.importing import Order, Row, Sheet, Skipped, Taken
+
+T = TypeVar("T")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--cohort", required=True, metavar="COURSE/NAME", help="The cohort to join.")
+@click.option("--confirmed", is_flag=True, help="You hold their consent: start the course now.")
+@click.option("--source", help="With --confirmed: where that consent comes from.")
+@dry_run_option
+@json_option
+def import_(
+    file: Path,
+    cohort: str,
+    confirmed: bool,
+    source: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take people in from a CSV file with the columns email, name and zone.
+
+    Each is asked by mail to confirm, unless you hold their consent already (--confirmed). Who
+    unsubscribed, bounced or complained is skipped and listed; so are rows that cannot be read.
+
+    \b
+    Examples:
+      minicourse subscriber import people.csv --cohort evergreen --dry-run
+      minicourse subscriber import people.csv --cohort evergreen \\
+        --confirmed --source "workshop list, signed in March"
+    """
+    if confirmed != bool(source):
+        raise click.UsageError("--confirmed and --source TEXT go together.")
+    context = load()
+    # Broken bytes come as lone surrogates, so that only their own row is refused.
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        sheet = Sheet(lines)
+        if sheet.ignored:
+            say(f"Columns that mean nothing here: {', '.join(sheet.ignored)}")
+        with context.database.reading() as session:
+            order = _order(session, file, cohort, source, context)
+        if not dry_run:
+            context.database.run(lambda s: _note(s, file, cohort, source, context))
+        taken = Taken()
+        for batch in _batches(sheet, importing.BATCH):
+            taken += _take(context, batch, order, dry_run=dry_run)
+    _report(taken, cohort, dry_run=dry_run, as_json=as_json)
+
+
+def _order(
+    session: Session, file: Path, cohort: str, source: str | None, context: Context
+) -> Order:
+    found = cohorts.find(session, cohort)
+    cohorts.require_open(found)
+    return Order(
+        cohort_id=found.id,
+        confirmed=source is not None,
+        origin=Origin(source or f"import of {file.name}"),
+        hash_key=context.hash_key,
+        sandbox=installation.is_sandbox(session),
+    )
+
+
+def _note(session: Session, file: Path, cohort: str, source: str | None, context: Context) -> None:
+    """First of all: whoever looks later knows of an import that was broken off, too."""
+    audit.record(
+        session,
+        context.who,
+        "subscriber import",
+        context.now,
+        why=source,
+        file=file.name,
+        cohort=cohorts.label(cohorts.find(session, cohort)),
+    )
+
+
+def _batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    batch: list[T] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _take(context: Context, batch: list[Row | Skipped], order: Order, *, dry_run: bool) -> Taken:
+    if not dry_run:
+        return context.database.run(lambda s: importing.take(s, batch, order, context.now))
+    with context.database.writing() as session:
+        taken = importing.take(session, batch, order, context.now)
+        session.rollback()
+    return taken
+
+
+def _report(taken: Taken, cohort: str, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"cohort": cohort, "dry_run": dry_run, "taken": taken})
+        return
+    click.echo("Would be taken in:" if dry_run else "Taken in:")
+    print_facts(
+        [
+            ("  to confirm", taken.asked),
+            ("  confirmed", taken.confirmed),
+            ("  there already", taken.already),
+            ("  suppressed", len(taken.suppressed)),
+            ("  rejected", len(taken.rejected)),
+        ]
+    )
+    skipped = sorted(taken.suppressed + taken.rejected, key=lambda one: one.line)
+    if skipped:
+        click.echo()
+        print_table(
+            [("line", "right"), ("value", "whole"), "skipped because"],
+            [(str(one.line), address(one.value), one.reason) for one in skipped],
+        )

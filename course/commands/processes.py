@@ -1,0 +1,117 @@
+"""The processes: `web`, `scheduler` and `sandbox`, each in the foreground until Ctrl-C."""
+
+import os
+from pathlib import Path
+
+import click
+
+from course import installation
+from course.commands import context
+from course.commands.context import say
+from course.errors import ModeError
+from course.processes import ports
+from course.settings import SANDBOX_HOST, Settings, is_loopback
+
+WEB_PORT = 8000
+PORT = click.IntRange(1, 65535)
+
+# For `up`, which has said it all.
+announced_option = click.option("--announced", is_flag=True, hidden=True)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=PORT, help="Default: that of PUBLIC_URL on this machine, else 8000.")
+@announced_option
+def web(host: str, port: int | None, announced: bool) -> None:
+    """Serve the pages and the webhook.
+
+    \b
+    Examples:
+      minicourse web
+      minicourse web --host 0.0.0.0 --port 8080
+    """
+    here = context.load()
+    here.database.dispose()  # checked; the server opens its own, after its fork
+    port = port or web_port(here.settings)
+    ports.require_free(host, port, "Choose another: minicourse web --port PORT")
+    if not announced:
+        announce_web(here.settings, host, port)
+        context.announce_mode(here.settings)
+
+    from course.processes.serving import serve_web
+
+    serve_web(host, port)
+
+
+@click.command()
+@announced_option
+def scheduler(announced: bool) -> None:
+    """Release lessons when they are due, until Ctrl-C. Any number may run at once.
+
+    \b
+    Example:
+      minicourse scheduler
+    """
+    import scheduler as metronome
+
+    metronome.main(announced=announced)
+
+
+@click.command()
+@click.option(
+    "--port", type=PORT, help="Default: that of SENDGRID_HOST on this machine, else 8025."
+)
+@announced_option
+def sandbox(port: int | None, announced: bool) -> None:
+    """A stand-in for SendGrid: takes mail, shows it in an inbox, sends nothing.
+
+    \b
+    Example:
+      minicourse sandbox
+    """
+    here = context.load()
+    port = port or sandbox_port(here.settings)
+    with here.raw_database.reading() as session:
+        if not installation.is_sandbox(session):
+            raise ModeError("This database is live and takes no events from a sandbox.")
+        private_key = installation.get(session).sandbox_private_key
+    here.raw_database.dispose()
+    ports.require_free("127.0.0.1", port, "Choose another: minicourse sandbox --port PORT")
+    os.environ.setdefault("MINICOURSE_SANDBOX_STORE", str(_store(here.settings)))
+    os.environ.setdefault("MINICOURSE_SANDBOX_WEBHOOK_URL", webhook(web_port(here.settings)))
+    os.environ["MINICOURSE_SANDBOX_PRIVATE_KEY"] = private_key
+    if not announced:
+        say(f"Inbox: http://127.0.0.1:{port} (nothing leaves this machine)")
+
+    from course.processes.serving import serve_sandbox
+
+    serve_sandbox("127.0.0.1", port)
+
+
+def web_port(settings: Settings) -> int:
+    """On this machine PUBLIC_URL says where pages are; in front of a name stands a proxy."""
+    local = is_loopback(settings.public_url)
+    return ports.address_of(settings.public_url)[1] if local else WEB_PORT
+
+
+def sandbox_port(settings: Settings) -> int:
+    host = settings.mail_host if settings.sandboxed else SANDBOX_HOST
+    return ports.address_of(host)[1]
+
+
+def announce_web(settings: Settings, host: str, port: int) -> None:
+    say(f"Pages: http://{host}:{port}")
+    if is_loopback(settings.public_url) and port != web_port(settings):
+        say(f"Links in mails lead to {settings.public_url}: set PUBLIC_URL to change that.")
+
+
+def webhook(port: int) -> str:
+    """Where the pages of this machine take events."""
+    return f"http://127.0.0.1:{port}/webhooks/sendgrid"
+
+
+def _store(settings: Settings) -> Path:
+    """Beside the embedded database, or in the home."""
+    path = settings.database_path or settings.home / "minicourse.db"
+    return path.with_suffix(".sandbox.db")

@@ -1,0 +1,211 @@
+"""`minicourse subscriber`: people and what they take part in."""
+
+from collections.abc import Iterator
+
+import click
+from sqlalchemy.orm import Session
+
+from course import cohorts, courses, installation, subscribers
+from course.commands.context import (
+    Context,
+    address,
+    json_option,
+    known_zone,
+    limit_option,
+    load,
+    only,
+    print_facts,
+    print_json,
+    print_table,
+    row_limit,
+    say_if_cut,
+    short_time,
+)
+from course.commands.importing import import_
+from course.enrollment import Person
+from course.people import clean, parse_email
+from course.states import EnrollmentState
+from course.subscribers import Enrolled, Profile
+
+
+@click.group()
+def subscriber() -> None:
+    """People: add, list, show, import, unsubscribe.
+
+    \b
+    Example:
+      minicourse subscriber list
+    """
+
+
+# Add --------------------------------------------------------------------------------------------
+
+
+@subscriber.command()
+@click.argument("email")
+@click.option("--cohort", required=True, metavar="COURSE/NAME", help="The cohort to join.")
+@click.option("--name", default="", help="How lessons address them.")
+@click.option("--zone", help="Their time zone, like Europe/Berlin.")
+def add(email: str, cohort: str, name: str, zone: str | None) -> None:
+    """Ask a person by mail to confirm, as the form does.
+
+    \b
+    Example:
+      minicourse subscriber add kim@example.com --cohort evergreen --name Kim
+    """
+    context = load()
+    person = Person(parse_email(email), clean(name), known_zone(zone))
+    said = context.database.run(lambda s: _add(s, cohort, person, context))
+    click.echo(f"{person.email}: {said}")
+
+
+def _add(session: Session, cohort: str, person: Person, context: Context) -> str:
+    state, is_mailed = subscribers.add(
+        session,
+        cohorts.find(session, cohort),
+        person,
+        who=context.who,
+        now=context.now,
+        hash_key=context.hash_key,
+        sandbox=installation.is_sandbox(session),
+    )
+    if state is EnrollmentState.PENDING:
+        if is_mailed:
+            return "gets a confirmation mail; the course starts when they confirm"
+        return "was asked already; one confirmation goes a day, three ever"
+    return f"is {state} already; a mail that says so goes at most once a day"
+
+
+# List and show ----------------------------------------------------------------------------------
+
+
+@subscriber.command("list")
+@click.option("--course", help="Only in this course.")
+@click.option("--cohort", metavar="COURSE/NAME", help="Only in this cohort.")
+@click.option("--state", type=click.Choice([str(state) for state in EnrollmentState]))
+@limit_option
+@json_option
+def list_(
+    course: str | None, cohort: str | None, state: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List who takes part in what, the newest first.
+
+    \b
+    Examples:
+      minicourse subscriber list
+      minicourse subscriber list --cohort evergreen --state active
+    """
+    context = load()
+    rows = row_limit(limit, as_json)
+    with context.raw_database.reading() as session:
+        lines = subscribers.listing(
+            session,
+            course_id=courses.live(session, course).id if course else None,
+            cohort_id=cohorts.find(session, cohort).id if cohort else None,
+            state=state,
+            limit=rows,
+        )
+    if as_json:
+        print_json(lines)
+        return
+    one_course = only(line.course for line in lines)
+    print_table(
+        [(head, "whole") for head in ("email", "cohort", "state", "done")] + ["name"],
+        [
+            (
+                address(line.email),
+                line.cohort if one_course else f"{line.course}/{line.cohort}",
+                line.state,
+                f"{line.received}/{line.lessons}",
+                line.name,
+            )
+            for line in lines
+        ],
+        title=one_course,
+    )
+    say_if_cut(len(lines), rows)
+
+
+@subscriber.command()
+@click.argument("email")
+@json_option
+def show(email: str, as_json: bool) -> None:
+    """Show a person: what they take part in, what comes next, and each of their mails.
+
+    \b
+    Example:
+      minicourse subscriber show kim@example.com
+    """
+    context = load()
+    with context.raw_database.reading() as session:
+        found = subscribers.profile(session, email, context.now)
+    if as_json:
+        print_json(found)
+        return
+    print_facts(_person(found))
+    for one in found.enrollments:
+        click.echo()
+        print_facts(_enrolled(one))
+        click.echo()
+        print_table(
+            [("id", "right"), ("mail", "whole"), "state", "outcome", ("when (UTC)", "whole")],
+            [(str(mail.id), mail.message, mail.fate, mail.outcome, mail.at) for mail in one.mails],
+        )
+
+
+def _person(found: Profile) -> Iterator[tuple[str, object]]:
+    yield "subscriber", found.email
+    yield "name", found.name
+    yield "zone", found.zone or "not known"
+    yield "since", found.created_at
+    if found.is_sandbox:
+        yield "sandbox", "made in sandbox mode: gets no real mail"
+    for one in found.suppressions:
+        where = f"for {one.course}" if one.course else "for everything"
+        yield "no mail", f"{where}: {one.reason} on {one.since:%Y-%m-%d} ({one.source})"
+
+
+def _enrolled(one: Enrolled) -> Iterator[tuple[str, object]]:
+    yield "cohort", f"{one.course}/{one.cohort}"
+    yield "state", f"{one.state} ({one.reason})" if one.reason else one.state
+    yield "signed up", one.signed_up_at
+    yield "confirmed", one.confirmed_at
+    if one.ended_at:
+        yield "ended", one.ended_at
+    yield "progress", f"{one.received} of {one.lessons} lessons"
+    if one.next:
+        local, zone = one.next.local_due_at, one.next.local_due_at.tzinfo
+        yield "next", f"{one.next.lesson}, {local:%a %Y-%m-%d %H:%M} {zone}"
+        yield "", f"({short_time(one.next.due_at)} UTC)"
+
+
+# Unsubscribe ------------------------------------------------------------------------------------
+
+
+@subscriber.command()
+@click.argument("email")
+@click.option("--course", help="Only this course. Default: everything, for good.")
+@click.option("--why", help="For the record, such as how they asked.")
+def unsubscribe(email: str, course: str | None, why: str | None) -> None:
+    """Take a person out of everything, or of one course, because they asked for it.
+
+    Mails that wait are cancelled. Only the person can take it back, by signing up and confirming.
+
+    \b
+    Examples:
+      minicourse subscriber unsubscribe kim@example.com
+      minicourse subscriber unsubscribe kim@example.com \\
+        --course job-search --why "by phone"
+    """
+    context = load()
+    stopped = context.raw_database.run(
+        lambda s: subscribers.unsubscribe(
+            s, email, course, who=context.who, why=why, now=context.now
+        )
+    )
+    scope = f"of {course}" if course else "of everything"
+    what = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
+    click.echo(f"{email} is out {scope}; {what}")
+
+
+subscriber.add_command(import_)

@@ -1,0 +1,96 @@
+"""`minicourse up`: everything on this machine, in one terminal."""
+
+import os
+from functools import partial
+
+import click
+
+from course import setup
+from course.clock import Clock
+from course.commands import context
+from course.commands.processes import PORT, sandbox_port, web_port, webhook
+from course.commands.setup import make_ready, tell
+from course.errors import RefusedError
+from course.processes import ports
+from course.processes.children import Children, wait_for
+from course.processes.stopping import SignalledStop
+from course.settings import Settings, is_loopback
+
+_LOOK_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the pages listen.")
+@click.option("--port", type=PORT, help="Default: that of PUBLIC_URL on this machine, else 8000.")
+def up(host: str, port: int | None) -> None:
+    """Run web and scheduler, and the sandbox where there is no key, until Ctrl-C.
+
+    A first start makes the database and publishes the courses found, as `init` does.
+
+    \b
+    Example:
+      minicourse up
+    """
+    settings = Settings.load()
+    port = port or web_port(settings)
+    _require_free(settings, host, port)
+    if settings.database_path is not None:
+        settings, made = make_ready(settings, Clock(settings.clock_file).now())
+        tell(settings, made)
+    context.load().database.dispose()  # checked once here, in place of once in each child
+    _announce(settings, host, port)
+    stop = SignalledStop()
+    with Children(_environment(settings, port)) as children:
+        _start(children, settings, host, port, stop)
+        while not stop.wait(_LOOK_SECONDS):
+            if child := children.ended():
+                raise RefusedError(f"`minicourse {child.name}` ended ({child.ending}).")
+
+
+def _require_free(settings: Settings, host: str, port: int) -> None:
+    """Before anything starts: a second `up` must not disturb the first."""
+    again = "Is `minicourse up` running already? Another port: minicourse up --port PORT"
+    ports.require_free(host, port, again)
+    if settings.sendgrid_api_key is None:
+        again = "Is a sandbox running already? Another port: SENDGRID_HOST=http://127.0.0.1:PORT"
+        ports.require_free("127.0.0.1", sandbox_port(settings), again)
+
+
+def _environment(settings: Settings, port: int) -> dict[str, str]:
+    """Who moves the pages to another port of this machine wants the links to lead there."""
+    environment = {**os.environ, "MINICOURSE_SANDBOX_WEBHOOK_URL": webhook(port)}
+    if is_loopback(settings.public_url) and port != web_port(settings):
+        environment["PUBLIC_URL"] = f"http://127.0.0.1:{port}"
+    return environment
+
+
+def _announce(settings: Settings, host: str, port: int) -> None:
+    rows: dict[str, object] = {
+        "home": settings.home,
+        "database": setup.shown(settings),
+        "lessons": settings.home / "lessons",
+        "pages": f"http://{host}:{port}",
+    }
+    if settings.sendgrid_api_key is None:
+        rows["inbox"] = f"{settings.mail_host} (no SENDGRID_API_KEY: all mail goes here)"
+    for name, value in rows.items():
+        click.echo(f"{name:<10}{value}")
+    if settings.sendgrid_api_key is not None:
+        context.announce_mode(settings)
+    context.say("Ctrl-C ends it.")
+
+
+def _start(
+    children: Children, settings: Settings, host: str, port: int, stop: SignalledStop
+) -> None:
+    """The scheduler comes last: it asks for somebody who takes its mail."""
+    servers = []
+    if settings.sendgrid_api_key is None:
+        child = children.start("sandbox", "--announced", "--port", str(sandbox_port(settings)))
+        servers.append((child, settings.mail_host))
+    child = children.start("web", "--announced", "--host", host, "--port", str(port))
+    servers.append((child, f"http://{host}:{port}/healthz"))
+    for child, url in servers:
+        wait_for(child, partial(ports.answers, url), stop)
+    if not stop():
+        children.start("scheduler", "--announced")

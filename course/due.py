@@ -1,0 +1,206 @@
+"""What is due, what is in its way, and what comes next: the ledger and the planner asked, without
+sending anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, func, not_, select
+from sqlalchemy.orm import Session
+
+from course import courses, history, holds, installation, ledger, planning
+from course.history import Mail
+from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
+from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
+from course.suppressions import suppressed
+from course.timing import LATE_AFTER, Due
+
+S = DeliveryState
+# Looked at to find the next release: of so many, one has a lesson before it.
+_CANDIDATES = 50
+
+
+def would_send(session: Session, now: datetime, real: datetime) -> list[Mail]:
+    """Who would get what now, by the real planner. It writes: the caller takes the session's
+    transaction back."""
+    while planning.plan(session, now) == planning.BATCH:
+        pass
+    while planning.replan_late(session, now, real):
+        pass
+    session.flush()
+    return history.read(
+        session,
+        history.MAILS.where(
+            ledger.waiting(now, real), not_(suppressed(Subscriber.email_hash))
+        ).order_by(Delivery.rank, Delivery.send_at, Delivery.id),
+    )
+
+
+# What is in the way -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many mails stand where; `due` and `late` also count learners whose time has come and
+    who have not been planned yet."""
+
+    due: int
+    late: int
+    held: int
+    retrying: int
+    unknown: int
+    failed: int
+    retry_at: datetime | None  # when the first of the retrying goes again
+
+
+def backlog(
+    session: Session, now: datetime, real: datetime, *, failed_since: datetime | None = None
+) -> Backlog:
+    """`failed` counts those since that time, or ever."""
+    overdue = now - LATE_AFTER
+    waiting = and_(Delivery.state == S.PENDING, ledger.wanted(), not_(holds.held()))
+    retrying = and_(waiting, Delivery.send_at <= now, Delivery.retry_at > real)
+    failed = [Delivery.state == S.FAILED, not_(Delivery.superseded)]
+    if failed_since is not None:
+        failed.append(Delivery.settled_at >= failed_since)
+    return Backlog(
+        due=ledger.count(session, ledger.waiting(now, real)) + _unplanned(session, now),
+        late=ledger.count(session, waiting, Delivery.send_at < overdue)
+        + _unplanned(session, overdue),
+        held=ledger.count(
+            session,
+            Delivery.state == S.PENDING,
+            Delivery.send_at <= now,
+            ledger.wanted(),
+            holds.held(),
+        ),
+        retrying=ledger.count(session, retrying),
+        unknown=ledger.count(session, Delivery.state == S.UNKNOWN),
+        failed=ledger.count(session, *failed),
+        retry_at=_first_retry(session, retrying),
+    )
+
+
+def _unplanned(session: Session, until: datetime) -> int:
+    statement = (
+        select(func.count())
+        .select_from(Enrollment)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Enrollment.next_due_at <= until,
+            Cohort.state.in_(RUNNING_COHORT),
+        )
+    )
+    return session.scalar(statement) or 0
+
+
+def _first_retry(session: Session, retrying: ColumnElement[bool]) -> datetime | None:
+    statement = (
+        select(func.min(Delivery.retry_at))
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(retrying)
+    )
+    return session.scalar(statement)
+
+
+# What comes next --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A learner's next lesson: the instant, and the same on their own clock."""
+
+    lesson: str
+    due_at: datetime
+    local_due_at: datetime
+
+
+def next_lessons(session: Session, enrollment_ids: Sequence[int], now: datetime) -> dict[int, Next]:
+    """What each of these learners gets next; who is not active, or is through, is left out."""
+    learners = {
+        learner.id: learner
+        for learner in planning.learners_where(
+            session,
+            Enrollment.id.in_(enrollment_ids),
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Cohort.state.in_(RUNNING_COHORT),
+        )
+    }
+    found = _on_their_way(session, list(learners))
+    others = [learner for number, learner in learners.items() if number not in found]
+    for learner, decision in planning.decide(session, others, now):
+        if isinstance(decision, Due):
+            found[learner.id] = decision.slug, decision.due_at
+    return {
+        number: Next(slug, due_at, due_at.astimezone(_zone(session, learners[number])))
+        for number, (slug, due_at) in found.items()
+    }
+
+
+def _on_their_way(session: Session, ids: Sequence[int]) -> dict[int, tuple[str, datetime]]:
+    """Lessons that have a row already and are not settled."""
+    rows = session.execute(
+        select(Delivery.enrollment_id, Delivery.message_key, Delivery.send_at)
+        .where(
+            Delivery.enrollment_id.in_(ids),
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.state.in_(UNDECIDED),
+        )
+        .order_by(Delivery.id)
+    )
+    return {number: (slug, send_at) for number, slug, send_at in rows}
+
+
+def _zone(session: Session, learner: planning.Learner) -> ZoneInfo:
+    curriculum = courses.by_id(session, learner.course_id).curriculum
+    return planning.rhythm(curriculum, learner.zone).zone
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The next lesson that leaves, and when."""
+
+    course: str
+    lesson: str
+    due_at: datetime
+
+
+def next_release(session: Session, now: datetime) -> Release | None:
+    """The first lesson that leaves after now; None where nobody waits for one."""
+    courses_of = dict(_soonest(session, now))
+    coming = next_lessons(session, list(courses_of), now)
+    releases = [
+        Release(courses_of[number], one.lesson, one.due_at)
+        for number, one in coming.items()
+        if one.due_at > now
+    ]
+    return min(releases, key=lambda release: release.due_at, default=None)
+
+
+def _soonest(session: Session, now: datetime) -> list[tuple[int, str]]:
+    """The enrollments that are looked at next, and those whose row waits for its time."""
+    planned = (
+        select(Enrollment.id, Course.slug)
+        .join(Course, Course.id == Enrollment.course_id)
+        .where(Enrollment.state == EnrollmentState.ACTIVE, Enrollment.next_due_at > now)
+        .order_by(Enrollment.next_due_at)
+        .limit(_CANDIDATES)
+    )
+    written = (
+        select(Delivery.enrollment_id, Course.slug)
+        .join(Course, Course.id == Delivery.course_id)
+        .where(Delivery.state == S.PENDING, Delivery.send_at > now)
+        .order_by(Delivery.send_at)
+        .limit(_CANDIDATES)
+    )
+    rows = [*session.execute(planned), *session.execute(written)]
+    return [(number, slug) for number, slug in rows]
+
+
+def breaker_until(session: Session) -> datetime | None:
+    """Until when, after lost answers, only single mails go (real time); None while all is well."""
+    here = installation.get(session)
+    return here.breaker_until if here.ambiguous_in_a_row else None

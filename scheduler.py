@@ -1,0 +1,138 @@
+"""The metronome: looks every few seconds for what is due. It holds no truth: that is the ledger's,
+so a missed tick costs moments, never a lesson, and any number of schedulers may run at once.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from schedule import Scheduler
+
+from course import delivery
+from course.clock import Clock
+from course.commands import context
+from course.delivery import Office, Report
+from course.errors import MinicourseError
+from course.processes.ports import require_sandbox
+from course.processes.stopping import SignalledStop, Stop
+
+log = logging.getLogger(__name__)
+
+# Wall and boot clock are read one after the other, and the wall clock is slewed by NTP.
+_STEP = timedelta(seconds=1)
+_SAME_TROUBLE_SECONDS = 60.0
+
+
+def main(*, announced: bool = False) -> None:
+    """Release what is due until SIGTERM or SIGINT; the call in flight is finished first."""
+    stop = SignalledStop()
+    _reckon_in_utc()
+    logging.basicConfig(format="%(asctime)sZ scheduler: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    log.setLevel(logging.INFO)
+    here = context.load()
+    office = here.office
+    require_sandbox(here.settings)
+    if not announced:
+        context.announce_mode(here.settings)
+    log.info("looking every %g s for what is due", here.settings.tick_seconds)
+    run(here.settings.tick_seconds, Ticker(office, stop), here.clock, stop)
+    log.info("stopped")
+
+
+def run(seconds: float, tick: Callable[[], None], clock: Clock, stop: Stop) -> None:
+    """Tick at once, and then every so many seconds, whatever happens to the wall clock."""
+    metronome = Scheduler()
+    watchdog = Watchdog(clock)
+    tick()
+    _plan(metronome, seconds, tick)
+    while not stop.wait(min(metronome.idle_seconds or 0.0, seconds)):
+        if stepped := watchdog.stepped():
+            log.warning("the wall clock stepped by %+.0f s", stepped.total_seconds())
+            metronome.clear()
+            tick()
+            _plan(metronome, seconds, tick)
+        metronome.run_pending()
+
+
+def _plan(metronome: Scheduler, seconds: float, tick: Callable[[], None]) -> None:
+    metronome.every(seconds).seconds.do(tick)  # type: ignore[arg-type]
+
+
+@dataclass
+class Ticker:
+    """One tick that never raises: the library would call a job that raised again at once."""
+
+    office: Office
+    stop: Stop
+    _trouble: str = ""
+    _told_at: float = field(default=0.0)
+
+    def __call__(self) -> None:
+        try:
+            report = delivery.tick(self.office, self.stop)
+        except Exception as error:
+            self._tell(error)
+        else:
+            if self._trouble:
+                log.info("ticking again")
+            self._trouble = ""
+            tell(report)
+
+    def _tell(self, error: Exception) -> None:
+        """With its trace once; while it lasts, one line a minute."""
+        now = self.office.clock.since_boot()
+        # In further lines a database's error shows the statement and its values.
+        first_line, _, _ = str(error).partition("\n")
+        trouble = f"{type(error).__name__}: {first_line}"
+        if trouble != self._trouble:
+            expected = isinstance(error, MinicourseError)
+            log.error("tick failed: %s", trouble, exc_info=None if expected else error)
+        elif now - self._told_at > _SAME_TROUBLE_SECONDS:
+            log.error("tick still fails: %s", trouble)
+        else:
+            return
+        self._trouble, self._told_at = trouble, now
+
+
+def tell(report: Report) -> None:
+    """One line for a tick that did something."""
+    done = [f"{count} {word}" for word, count in sorted(report.counts.items()) if count]
+    if done or report.problems:
+        log.info("%s", " · ".join([", ".join(done) or "nothing sent", *report.problems]))
+
+
+class Watchdog:
+    """Notices that the wall clock went another way than the time since boot.
+
+    `schedule` reckons with the wall clock: set back by an hour it would rest for that hour.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen = self._offset()
+
+    def stepped(self) -> timedelta | None:
+        """How far the wall clock was moved since the last look; None for what is no step."""
+        before, self._seen = self._seen, self._offset()
+        step = timedelta(seconds=self._seen - before)
+        return step if abs(step) > _STEP else None
+
+    def _offset(self) -> float:
+        return self._clock.real().timestamp() - self._clock.since_boot()
+
+
+def _reckon_in_utc() -> None:
+    """`schedule` reckons in naive local time, which jumps when summer time begins or ends."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MinicourseError as trouble:
+        sys.exit(f"Error: {trouble}")

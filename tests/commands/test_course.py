@@ -1,0 +1,137 @@
+"""`course` and `lesson`: what is live, what is on disk, and the way between."""
+
+import json
+import shutil
+from pathlib import Path
+
+from sqlalchemy import select
+
+from course.changes import Changes, compare
+from course.models import Audit, Cohort
+from course.sources import read
+from tests.commands.conftest import Minicourse, edit
+from tests.world import World
+
+
+def _listed(minicourse: Minicourse) -> dict[str, dict[str, object]]:
+    found = json.loads(minicourse("course", "list", "--json").out)
+    return {line["course"]: line for line in found}
+
+
+def test_a_list_shows_what_is_live_and_who_learns(world: World, minicourse: Minicourse) -> None:
+    world.join("ada@example.org")
+    world.sign_up("pending@example.org")
+    assert _listed(minicourse) == {
+        "job-search": {
+            "course": "job-search",
+            "title": "Take the Interview Anyway",
+            "state": "published",
+            "revision": 1,
+            "lessons": 7,
+            "learners": 1,
+            "changes_not_live": False,
+        }
+    }
+    assert minicourse("course", "list").err == ""
+
+
+def test_an_edit_waits_until_it_is_applied(world: World, minicourse: Minicourse) -> None:
+    edit(world, "03-market.md", "after: 1", "after: 2")
+    answer = minicourse("course", "list")
+    assert "minicourse course apply job-search" in answer.err
+    assert _listed(minicourse)["job-search"]["changes_not_live"] is True
+
+    answer = minicourse("course", "apply", "job-search")
+    assert answer.out == "job-search: revision 2 is live\n  lessons changed: market\n"
+    assert _listed(minicourse)["job-search"]["revision"] == 2
+    again = minicourse("course", "apply", "job-search")
+    assert again.out == "job-search: nothing changed; revision 2 is live\n"
+
+
+def test_a_dry_run_of_apply_changes_nothing(world: World, minicourse: Minicourse) -> None:
+    (world.settings.home / "lessons/job-search/05-plan-b.md").unlink()
+    answer = minicourse("course", "apply", "job-search", "--dry-run")
+    assert answer.out == "job-search: revision 2 would be live\n  lessons removed: plan-b\n"
+    assert _listed(minicourse)["job-search"]["revision"] == 1
+
+
+def test_a_broken_lesson_cannot_go_live(world: World, minicourse: Minicourse) -> None:
+    edit(world, "03-market.md", "subject:", "topic:")
+    answer = minicourse("course", "apply", "job-search")
+    assert answer.status == 1
+    assert "job-search/03-market.md:2: " in answer.err
+    assert _listed(minicourse)["job-search"]["revision"] == 1
+
+
+def test_a_new_folder_is_listed_applied_and_published(world: World, minicourse: Minicourse) -> None:
+    lessons = world.settings.home / "lessons"
+    shutil.copytree(lessons / "job-search", lessons / "second")
+    assert _listed(minicourse)["second"]["state"] is None
+    assert "not applied" in minicourse("course", "list").out
+
+    answer = minicourse("course", "apply", "second")
+    assert "lessons added: welcome, network" in answer.out
+    assert "minicourse course publish second" in answer.err
+    assert _listed(minicourse)["second"]["state"] == "draft"
+
+    answer = minicourse("course", "publish", "second")
+    assert answer.out == "second is published: http://127.0.0.1:8000/c/second fills evergreen\n"
+    assert _listed(minicourse)["second"]["state"] == "published"
+    with world.database.reading() as session:
+        assert len(list(session.scalars(select(Cohort)))) == 2
+        orders = [(row.action, row.detail) for row in session.scalars(select(Audit))]
+    assert orders == [("publish", {"course": "second"})]
+
+
+def test_changes_are_told_by_slug_whatever_the_file_is_called(world: World) -> None:
+    before = dict(read(world.settings.home, "job-search").files)
+    after = dict(before)
+    after["01-first.md"] = after.pop("01-welcome.md").replace("---\n", "---\nslug: welcome\n", 1)
+    after["09-market.md"] = after.pop("03-market.md")
+    after["10-extra.md"] = before["03-market.md"]
+    del after["05-plan-b.md"]
+    after["about.md"] += "\nMore."
+    assert compare("job-search", before, after) == Changes(
+        added=("extra",), moved=("market",), removed=("plan-b",), files=("about.md",)
+    )
+    assert not compare("job-search", before, before)
+    assert compare("job-search", None, before).added[0] == "welcome"
+
+
+def test_a_short_name_that_two_courses_have_must_be_written_in_full(
+    world: World, minicourse: Minicourse
+) -> None:
+    lessons = world.settings.home / "lessons"
+    shutil.copytree(lessons / "job-search", lessons / "second")
+    minicourse("course", "apply", "second")
+    answer = minicourse("lesson", "show", "welcome")
+    assert answer.status == 1
+    assert "job-search/welcome, second/welcome" in answer.err
+    assert minicourse("lesson", "show", "second/welcome").status == 0
+
+
+def test_preview_writes_what_would_be_sent(
+    world: World, minicourse: Minicourse, sandbox: object
+) -> None:
+    enrollment_id = world.join("kim@example.com", "Kim <b>")
+    world.tick()
+    answer = minicourse("lesson", "preview", "welcome", "--as", "kim@example.com")
+    html, text = answer.out.split()
+    assert html == f"{world.settings.home}/out/preview/job-search-welcome.html"
+    sent = world.provider.requests[-1]
+    (kim,) = sent.personalizations
+    merged_html, merged_text = sent.html, sent.text
+    for tag, value in kim.substitutions.items():
+        merged_html = merged_html.replace(tag, value)
+        merged_text = merged_text.replace(tag, value)
+    assert Path(html).read_text() == merged_html
+    assert Path(text).read_text() == merged_text
+    assert world.state(enrollment_id) == "active"
+
+
+def test_preview_shows_edits_that_are_not_live(world: World, minicourse: Minicourse) -> None:
+    edit(world, "01-welcome.md", "The one exception", "The only exception")
+    answer = minicourse("lesson", "preview", "welcome", "--name", "Kim")
+    words = Path(answer.out.split()[1]).read_text()
+    assert "The only exception" in words
+    assert "Hi Kim," in words

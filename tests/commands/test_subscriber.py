@@ -1,0 +1,117 @@
+"""`subscriber`: people added, shown and taken out by hand."""
+
+import json
+
+from sqlalchemy import select
+
+from course.models import Audit, Consent
+from course.states import SuppressionReason
+from course.suppressions import add as suppress
+from tests.commands.conftest import Minicourse, hear, lesson_row
+from tests.world import World
+
+
+def test_adding_asks_the_person_to_confirm(world: World, minicourse: Minicourse) -> None:
+    answer = minicourse(
+        *"subscriber add Kim@Example.com --cohort evergreen --name Kim --zone Asia/Tokyo".split()
+    )
+    assert answer.out.startswith("kim@example.com: gets a confirmation mail")
+    world.tick()
+    (mail,) = world.provider.mails_to("kim@example.com")
+    assert mail.categories == ("job-search", "job-search/confirmation")
+    (line,) = json.loads(minicourse("subscriber", "list", "--json").out)
+    assert (line["name"], line["zone"], line["state"]) == ("Kim", "Asia/Tokyo", "pending")
+
+
+def test_adding_twice_does_not_mail_twice(world: World, minicourse: Minicourse) -> None:
+    add = "subscriber add kim@example.com --cohort evergreen".split()
+    minicourse(*add)
+    assert "was asked already" in minicourse(*add).out
+    assert len(world.rows()) == 1
+
+
+def test_adding_someone_who_takes_part_says_so(world: World, minicourse: Minicourse) -> None:
+    world.join("kim@example.com")
+    answer = minicourse("subscriber", "add", "kim@example.com", "--cohort", "evergreen")
+    assert answer.out.startswith("kim@example.com: is active already")
+
+
+def test_an_address_that_bounced_cannot_be_added(world: World, minicourse: Minicourse) -> None:
+    world.sign_up("kim@example.com")
+    hashed = world.subscriber("kim@example.com").email_hash
+    with world.database.writing() as session:
+        suppress(session, [hashed], SuppressionReason.BOUNCED, "test", world.clock.course)
+    answer = minicourse("subscriber", "add", "kim@example.com", "--cohort", "evergreen")
+    assert answer.status == 1
+    assert "bounced on 2027-01-14" in answer.err
+
+
+def test_show_tells_progress_next_lesson_and_each_mail(
+    world: World, minicourse: Minicourse
+) -> None:
+    number = world.join("kim@example.com", "Kim", "America/New_York")
+    world.live_through(1.5)
+    hear(world, lesson_row(world, number, "network"), "delivered")
+    answer = minicourse("subscriber", "show", "kim@example.com")
+    assert "2 of 7 lessons" in answer.out
+    assert "market, Mon 2027-01-18 09:00 America/New_York\n" in answer.out
+    assert "(2027-01-18 14:00 UTC)" in answer.out
+    (enrolled,) = json.loads(minicourse("subscriber", "show", "kim@example.com", "--json").out)[
+        "enrollments"
+    ]
+    assert [(mail["message"], mail["state"], mail["outcome"]) for mail in enrolled["mails"]] == [
+        ("network", "accepted", "delivered"),
+        ("welcome", "accepted", None),
+        ("confirm-1", "accepted", None),
+    ]
+
+
+def test_a_lesson_on_its_way_is_what_comes_next(world: World, minicourse: Minicourse) -> None:
+    world.join("kim@example.com")
+    minicourse("send", "hold", "--why", "a test")
+    world.tick()
+    found = json.loads(minicourse("subscriber", "show", "kim@example.com", "--json").out)
+    assert found["enrollments"][0]["next"]["lesson"] == "welcome"
+
+
+def test_unsubscribing_stops_everything_and_is_written_down(
+    world: World, minicourse: Minicourse
+) -> None:
+    number = world.join("kim@example.com")
+    answer = minicourse(
+        "subscriber", "unsubscribe", "kim@example.com", "--why", "asked on the phone"
+    )
+    assert answer.out == "kim@example.com is out of everything; stopped: job-search\n"
+    world.live_through(10)
+    assert world.lessons(number) == []
+    with world.database.reading() as session:
+        (order,) = session.scalars(select(Audit))
+        acts = [row.act for row in session.scalars(select(Consent).order_by(Consent.id))]
+    assert (order.action, order.why) == ("unsubscribe", "asked on the phone")
+    assert order.subscriber_id == world.subscriber("kim@example.com").id
+    assert "kim" not in str(order.detail)
+    assert acts == ["asked", "confirmed", "withdrawn"]
+    assert "for everything: unsubscribed" in minicourse("subscriber", "show", "kim@example.com").out
+
+
+def test_unsubscribing_again_changes_nothing(world: World, minicourse: Minicourse) -> None:
+    world.join("kim@example.com")
+    leave = "subscriber unsubscribe kim@example.com --course job-search".split()
+    minicourse(*leave)
+    answer = minicourse(*leave)
+    assert answer.status == 0
+    assert answer.out == "kim@example.com is out of job-search; nothing was running\n"
+
+
+def test_a_list_can_be_narrowed_and_says_where_it_ends(
+    world: World, minicourse: Minicourse
+) -> None:
+    world.join("ada@example.org")
+    world.sign_up("kim@example.com")
+    answer = minicourse(*"subscriber list --state active".split())
+    assert "ada@example.org" in answer.out
+    assert "kim@example.com" not in answer.out
+    answer = minicourse(*"subscriber list --limit 1".split())
+    assert "ada@example.org" not in answer.out
+    assert "--limit 0" in answer.err
+    assert "ada@example.org" in minicourse(*"subscriber list --limit 0".split()).out

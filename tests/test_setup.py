@@ -1,0 +1,190 @@
+"""`minicourse init`: everything from an empty folder; repeated, nothing."""
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from course import courses, installation, setup
+from course.db import Database, is_migrated
+from course.errors import CourseError, DatabaseError
+from course.installation import SandboxKeys
+from course.models import Cohort, Course
+from course.sandbox.keys import make_key_pair
+from course.settings import Settings
+from course.setup import Made
+from tests.terminal import run
+from tests.world import make_home
+
+NOW = datetime(2027, 1, 14, 11, 0, tzinfo=UTC)
+PAIR = make_key_pair()
+KEYS = SandboxKeys(PAIR.private_pem, PAIR.public_base64)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return make_home(tmp_path / "home")
+
+
+def init(home: Path) -> tuple[Settings, Made]:
+    return setup.init(Settings(home=home), KEYS, "robin", NOW)
+
+
+def everything_in(home: Path) -> dict[str, bytes]:
+    """File → content; SQLite's own helpers aside."""
+    files = (path for path in home.rglob("*") if path.is_file() and "db-" not in path.name)
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_an_empty_home_gets_keys_a_database_and_its_courses(home: Path) -> None:
+    settings, made = init(home)
+    assert made == Made(database=True, tables=True, courses=("job-search",), env_file=home / ".env")
+    database = Database(settings.database)
+    assert is_migrated(database)
+    with database.reading() as session:
+        installation.check(session, settings)
+        assert installation.is_sandbox(session)
+        assert [course.slug for course in courses.published(session)] == ["job-search"]
+        cohort = session.scalars(select(Cohort)).one()
+        assert (cohort.name, cohort.starts_on, cohort.is_front) == ("evergreen", None, True)
+    database.dispose()
+
+
+def test_what_holds_secrets_or_people_is_for_its_owner_alone(home: Path) -> None:
+    settings, _ = init(home)
+    assert settings.key_path
+    for path in (home / ".env", settings.key_path, home / "minicourse.db"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_repeated_it_changes_nothing(home: Path) -> None:
+    init(home)
+    before = everything_in(home)
+    _, made = init(home)
+    assert not made
+    assert everything_in(home) == before
+
+
+def test_a_later_edit_waits_for_a_persons_word(founded_home: Path) -> None:
+    lesson = founded_home / "lessons" / "job-search" / "01-welcome.md"
+    lesson.write_text(lesson.read_text() + "\nOne more line.\n")
+    shutil.copytree(founded_home / "lessons" / "job-search", founded_home / "lessons" / "second")
+    settings, made = init(founded_home)
+    assert made.courses == ()
+    database = Database(settings.database)
+    with database.reading() as session:
+        assert list(session.scalars(select(Course.slug))) == ["job-search"]
+        assert courses.live(session, "job-search").revision_number == 1
+    database.dispose()
+
+
+def test_a_course_that_does_not_compile_leaves_nothing_behind(home: Path) -> None:
+    lesson = home / "lessons" / "job-search" / "03-market.md"
+    lesson.write_text(lesson.read_text().replace("{{ name", "{{ nickname"))
+    before = everything_in(home)
+    with pytest.raises(CourseError, match=r"lessons/job-search/03-market\.md:\d+: .*nickname"):
+        init(home)
+    assert everything_in(home) == before
+
+
+def test_an_own_env_file_is_left_alone(home: Path) -> None:
+    (home / ".env").write_text("TICK_SECONDS=9\n")
+    assert init(home)[1].env_file is None
+    assert (home / ".env").read_text() == "TICK_SECONDS=9\n"
+
+
+def test_lost_keys_are_never_made_anew(founded_home: Path) -> None:
+    (founded_home / "minicourse.keys").unlink()
+    settings, _ = init(founded_home)
+    assert not (founded_home / "minicourse.keys").exists()
+    database = Database(settings.database)
+    with (
+        database.reading() as session,
+        pytest.raises(DatabaseError, match="Bring it back from a backup"),
+    ):
+        installation.check(session, settings)
+    database.dispose()
+
+
+def test_a_start_that_broke_off_is_taken_up_again(home: Path) -> None:
+    keys = Settings(home=home).with_made_keys().hash_key
+    settings = Settings(home=home)
+    setup.upgrade(settings)  # tables, but no installation yet
+    settings, made = init(home)
+    assert made.courses == ("job-search",)
+    assert settings.hash_key == keys
+
+
+def test_a_home_without_courses_is_ready_for_the_first(tmp_path: Path) -> None:
+    _, made = init(tmp_path)
+    assert made.database
+    assert made.courses == ()
+
+
+def test_a_database_of_a_newer_version_is_named(founded_home: Path) -> None:
+    with sqlite3.connect(founded_home / "minicourse.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from-the-future'")
+    connection.close()
+    with pytest.raises(DatabaseError, match=r"minicourse\.db was made by a newer version"):
+        setup.upgrade(Settings(home=founded_home))
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path,
+        database_url="postgresql+psycopg://robin:secret@127.0.0.1:1/course",
+        secret_key=("a",),
+        hash_key="b",
+    )
+    with pytest.raises(DatabaseError, match="Cannot open postgresql") as caught:
+        setup.init(settings, KEYS, "robin", NOW)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_command_says_what_it_made_and_then_that_nothing_is_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINICOURSE_HOME", str(home))
+    first = run(monkeypatch, capsys, "init")
+    assert first.status == 0
+    assert f"Made the database {home}/minicourse.db" in first.out
+    assert "Published the course job-search" in first.out
+    second = run(monkeypatch, capsys, "init")
+    assert second.status == 0
+    assert second.out == f"Nothing to do: {home}/minicourse.db is ready.\n"
+
+
+def test_the_command_names_what_is_not_live_yet(
+    founded_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINICOURSE_HOME", str(founded_home))
+    about = founded_home / "lessons" / "job-search" / "about.md"
+    about.write_text(about.read_text() + "\nNew.\n")
+    assert "minicourse course apply job-search" in run(monkeypatch, capsys, "init").err
+
+
+def test_only_init_makes_a_database(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINICOURSE_HOME", str(home))
+    for words in (["db", "upgrade"], ["web"], ["sandbox"], ["live"]):
+        answer = run(monkeypatch, capsys, *words)
+        assert answer.status == 1, words
+        assert answer.err == (
+            f"Error: No database at {home}/minicourse.db. Make one with: minicourse init\n"
+        )
+    assert not (home / "minicourse.db").exists()
+
+
+def test_db_upgrade_says_when_all_is_well(
+    founded_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINICOURSE_HOME", str(founded_home))
+    answer = run(monkeypatch, capsys, "db", "upgrade")
+    assert (answer.status, answer.out) == (
+        0,
+        f"Nothing to do: {founded_home}/minicourse.db is up to date.\n",
+    )
