@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from course import cohorts, curriculum
 from course.curriculum import Course as Curriculum
 from course.errors import NotFoundError, RefusedError
-from course.models import Cohort, Course, Revision
+from course.models import Cohort, Course, Enrollment, Revision
 from course.sources import Source
+from course.states import EnrollmentState
 
 DRAFT, PUBLISHED = "draft", "published"
 
@@ -63,7 +64,18 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
     session.flush()
     course.live_revision_id = revision.id
     session.flush()
+    _look_again(session, course.id, now)
     return revision, True
+
+
+def _look_again(session: Session, course_id: int, now: datetime) -> None:
+    """What comes next, and when, may be another for every learner of the course."""
+    session.execute(
+        update(Enrollment)
+        .where(Enrollment.course_id == course_id, Enrollment.state == EnrollmentState.ACTIVE)
+        .values(next_due_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def publish(session: Session, slug: str, now: datetime) -> Cohort:

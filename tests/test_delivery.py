@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from course import delivery, holds, ledger
+from course import courses, delivery, holds, ledger, sources
 from course.answers import Answer, Verdict
 from course.db import real_now
 from course.errors import ModeError
@@ -385,3 +385,18 @@ def test_a_tick_with_nothing_due_does_nothing(world: World) -> None:
     report = world.tick()
     assert not report.did_something
     assert world.provider.requests == []
+
+
+def test_an_edited_wait_counts_for_those_who_wait_already(world: World) -> None:
+    joined = world.join("ada@example.org")
+    world.tick()
+    world.tick()
+    lesson = world.settings.home / "lessons" / "job-search" / "02-network.md"
+    lesson.write_text(lesson.read_text().replace("after: 1", "after: 6"))
+    with world.database.writing() as session:
+        source = sources.read(world.settings.home, "job-search")
+        courses.apply(session, source, "me", world.clock.now())
+    world.live_through(days=3)
+    assert world.lessons(joined) == [("welcome", "accepted")]
+    world.live_through(days=5)
+    assert world.lessons(joined)[1] == ("network", "accepted")

@@ -12,9 +12,10 @@ from course.answers import Answer, Verdict
 from course.db import Database
 from course.delivery import Office, Report
 from course.enrollment import Origin, Person
-from course.mailer import Outgoing
+from course.mailer import Outgoing, payload
 from course.models import Delivery, Enrollment, Subscriber
 from course.sandbox.keys import make_key_pair
+from course.sandbox.rules import problems
 from course.settings import SOURCE_ROOT, Settings
 
 # A Thursday; the course's zone is Europe/Berlin, so noon there is 11:00 UTC.
@@ -52,6 +53,8 @@ class Provider:
     requests: list[Outgoing] = field(default_factory=list)
 
     def send(self, outgoing: Outgoing, real: datetime) -> Answer:
+        # Whatever a test is about, each request must pass the provider's documented rules.
+        assert problems(payload(outgoing), real) == []
         self.requests.append(outgoing)
         answer = self.answer(outgoing)
         if answer.verdict is Verdict.ACCEPTED or self.takes_silently:
