@@ -30,4 +30,5 @@ class Clock:
 
     def since_boot(self) -> float:
         """Seconds that go on while the machine or the process sleeps, and never step."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        # Elsewhere than on Linux the monotonic clock is the nearest there is.
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,5 +1,6 @@
 """`minicourse init`: everything from an empty folder; repeated, nothing."""
 
+import re
 import shutil
 import sqlite3
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from course.errors import CourseError, DatabaseError
 from course.installation import SandboxKeys
 from course.models import Cohort, Course
 from course.sandbox.keys import make_key_pair
-from course.settings import Settings
+from course.settings import SOURCE_ROOT, Settings
 from course.setup import Made
 from tests.terminal import run
 from tests.world import make_home
@@ -94,6 +95,18 @@ def test_an_own_env_file_is_left_alone(home: Path) -> None:
     (home / ".env").write_text("TICK_SECONDS=9\n")
     assert init(home)[1].env_file is None
     assert (home / ".env").read_text() == "TICK_SECONDS=9\n"
+
+
+def test_every_setting_is_explained_in_the_example_and_none_is_set() -> None:
+    lines = (SOURCE_ROOT / ".env.example").read_text().splitlines()
+    named = [line.partition("=")[0] for line in lines if re.match(r"#[A-Z_]+=", line)]
+    settings = {
+        name.upper() for name in Settings.model_fields if name not in ("home", "clock_file")
+    }
+    assert sorted(named) == sorted(
+        f"#{name}" for name in settings | {"MINICOURSE_HOME", "MINICOURSE_CLOCK_FILE"}
+    )
+    assert all(line.startswith("#") or not line for line in lines)
 
 
 def test_lost_keys_are_never_made_anew(founded_home: Path) -> None:

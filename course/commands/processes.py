@@ -74,7 +74,10 @@ def sandbox(port: int | None, announced: bool) -> None:
     port = port or sandbox_port(here.settings)
     with here.raw_database.reading() as session:
         if not installation.is_sandbox(session):
-            raise ModeError("This database is live and takes no events from a sandbox.")
+            raise ModeError(
+                "This database is live and takes no events from a sandbox. "
+                "Work on another one: MINICOURSE_HOME=/another/folder minicourse init"
+            )
         private_key = installation.get(session).sandbox_private_key
     here.raw_database.dispose()
     ports.require_free("127.0.0.1", port, "Choose another: minicourse sandbox --port PORT")
@@ -101,7 +104,7 @@ def sandbox_port(settings: Settings) -> int:
 
 
 def announce_web(settings: Settings, host: str, port: int) -> None:
-    say(f"Pages: http://{host}:{port}")
+    say(f"Pages: {ports.url(host, port)}")
     if is_loopback(settings.public_url) and port != web_port(settings):
         say(f"Links in mails lead to {settings.public_url}: set PUBLIC_URL to change that.")
 

@@ -69,7 +69,7 @@ def _announce(settings: Settings, host: str, port: int) -> None:
         "home": settings.home,
         "database": setup.shown(settings),
         "lessons": settings.home / "lessons",
-        "pages": f"http://{host}:{port}",
+        "pages": ports.url(host, port),
     }
     if settings.sendgrid_api_key is None:
         rows["inbox"] = f"{settings.mail_host} (no SENDGRID_API_KEY: all mail goes here)"
@@ -89,7 +89,7 @@ def _start(
         child = children.start("sandbox", "--announced", "--port", str(sandbox_port(settings)))
         servers.append((child, settings.mail_host))
     child = children.start("web", "--announced", "--host", host, "--port", str(port))
-    servers.append((child, f"http://{host}:{port}/healthz"))
+    servers.append((child, f"{ports.url(host, port)}/healthz"))
     for child, url in servers:
         wait_for(child, partial(ports.answers, url), stop)
     if not stop():

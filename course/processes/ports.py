@@ -16,6 +16,11 @@ def address_of(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def url(host: str, port: int) -> str:
+    """The http URL of a server, also where the host is an IPv6 address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def require_free(host: str, port: int, remedy: str) -> None:
     """Raise RefusedError where nobody can listen there now; `remedy` is the message's last part."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
