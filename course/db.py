@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
@@ -212,16 +211,15 @@ def open_database(settings: Settings, *, patience_seconds: float = 15) -> Databa
     try:
         migrated = is_migrated(database)
     except DBAPIError as error:
-        raise DatabaseError(f"Cannot open {_shown(settings)}: {error.orig}") from None
+        raise DatabaseError(f"Cannot open {shown(settings)}: {error.orig}") from None
     if not migrated:
         raise DatabaseError(
-            f"The database {_shown(settings)} does not have this version's tables. "
+            f"The database {shown(settings)} does not have this version's tables. "
             "Bring it up to date with: minicourse db upgrade"
         )
     return database
 
 
-def _shown(settings: Settings) -> str | Path:
-    if settings.database_path is not None:
-        return settings.database_path
-    return make_url(settings.database).render_as_string(hide_password=True)
+def shown(settings: Settings) -> str:
+    """The database as people know it: its absolute path, or its URL without the password."""
+    return str(settings.database_path or make_url(settings.database))

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from course import courses, installation, rendering, setup, sources
-from course.db import Database, open_database
+from course import courses, installation, rendering, sources
+from course.db import Database, open_database, shown
 from course.errors import CourseError, MinicourseError
 from course.processes import ports
 from course.settings import Settings
@@ -40,7 +40,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         yield Check("database", *_parted(error))
         return
     try:
-        yield Check("database", f"{setup.shown(settings)}, with this version's tables")
+        yield Check("database", f"{shown(settings)}, with this version's tables")
         yield _mode(database, settings)
         yield from _live_courses(database)
     finally:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from course import installation
 from course.db import Database
-from course.errors import NotFoundError, SettingsError
+from course.errors import NotFoundError
 from course.models import (
     Audit,
     Consent,
@@ -44,11 +44,7 @@ def missing(settings: Settings) -> list[str]:
         problems.append(f"SENDGRID_HOST is {settings.sendgrid_host}, a stand-in here: remove it.")
     if settings.clock_file is not None:
         problems.append(f"MINICOURSE_CLOCK_FILE is {settings.clock_file}: remove it.")
-    try:
-        settings.require_live_mail()
-    except SettingsError as error:
-        problems.append(str(error))
-    return problems
+    return problems + [f"{problem}." for problem in settings.live_mail_problems]
 
 
 def sandbox_people(session: Session) -> list[SandboxPerson]:

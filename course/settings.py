@@ -193,8 +193,9 @@ class Settings(BaseSettings):
         """Where an embedded installation keeps its own SECRET_KEY and HASH_KEY."""
         return self.database_path.with_suffix(".keys") if self.database_path else None
 
-    def require_live_mail(self) -> None:
-        """Raise SettingsError listing all that is missing for mail to real people."""
+    @property
+    def live_mail_problems(self) -> list[str]:
+        """All that is missing for mail to real people."""
         problems = []
         if self.mail_from == Settings.model_fields["mail_from"].default:
             problems.append("MAIL_FROM is not set: the address that lessons come from")
@@ -204,7 +205,11 @@ class Settings(BaseSettings):
             problems.append(
                 f"PUBLIC_URL is {self.public_url}: links in mails need https and a public name"
             )
-        if problems:
+        return problems
+
+    def require_live_mail(self) -> None:
+        """Raise SettingsError listing them."""
+        if problems := self.live_mail_problems:
             raise SettingsError(_report(problems, self.home))
 
     @classmethod
@@ -240,6 +245,10 @@ class Settings(BaseSettings):
             problems.append("HASH_KEY is not set: needed with a database server")
         if self.lease_seconds <= self.call_deadline_seconds:
             problems.append("LEASE_SECONDS must be longer than CALL_DEADLINE_SECONDS")
+        # Silence says nothing where nobody could be heard. (A sandbox's key is in the database.)
+        heard = self.sandboxed or self.sendgrid_webhook_public_key
+        if self.unknown_policy == "auto" and not heard:
+            problems.append("UNKNOWN_POLICY=auto needs SENDGRID_WEBHOOK_PUBLIC_KEY")
         return problems
 
     def _own_keys(self) -> dict[str, Any]:

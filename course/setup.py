@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from alembic.util import CommandError
-from sqlalchemy import inspect, make_url, select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from course import courses, installation, rendering, sources
-from course.db import Database, is_migrated, migrate
+from course.db import Database, is_migrated, migrate, shown
 from course.errors import DatabaseError
 from course.installation import SandboxKeys
 from course.models import Installation
@@ -73,11 +73,6 @@ def upgrade(settings: Settings) -> bool:
             return False
         migrate(settings.database)
         return True
-
-
-def shown(settings: Settings) -> str:
-    """The database as people know it: its absolute path, or its URL without the password."""
-    return str(settings.database_path or make_url(settings.database))
 
 
 @contextmanager

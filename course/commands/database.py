@@ -3,6 +3,7 @@
 import click
 
 from course import setup
+from course.db import shown
 from course.errors import DatabaseError
 from course.settings import Settings
 
@@ -27,10 +28,8 @@ def upgrade() -> None:
     """
     settings = Settings.load()
     if not setup.is_installed(settings):
-        raise DatabaseError(
-            f"No database at {setup.shown(settings)}. Make one with: minicourse init"
-        )
+        raise DatabaseError(f"No database at {shown(settings)}. Make one with: minicourse init")
     if setup.upgrade(settings):
-        click.echo(f"Brought {setup.shown(settings)} up to date.")
+        click.echo(f"Brought {shown(settings)} up to date.")
     else:
-        click.echo(f"Nothing to do: {setup.shown(settings)} is up to date.")
+        click.echo(f"Nothing to do: {shown(settings)} is up to date.")

@@ -8,7 +8,7 @@ import click
 from course import courses, setup, sources
 from course.clock import Clock
 from course.commands.context import say
-from course.db import open_database
+from course.db import open_database, shown
 from course.installation import SandboxKeys
 from course.sandbox.keys import make_key_pair
 from course.settings import Settings
@@ -28,7 +28,7 @@ def init() -> None:
     settings = Settings.load()
     settings, made = make_ready(settings, Clock(settings.clock_file).now())
     if not made:
-        click.echo(f"Nothing to do: {setup.shown(settings)} is ready.")
+        click.echo(f"Nothing to do: {shown(settings)} is ready.")
     tell(settings, made)
     say("Next: minicourse up")
 
@@ -43,13 +43,13 @@ def make_ready(settings: Settings, now: datetime) -> tuple[Settings, Made]:
 def tell(settings: Settings, made: Made) -> None:
     """Say what a start made, and what of the author's is not live yet."""
     if made.database:
-        click.echo(f"Made the database {setup.shown(settings)}.")
+        click.echo(f"Made the database {shown(settings)}.")
         if settings.key_path is not None and settings.key_path.exists():
             click.echo(f"Its keys are in {settings.key_path}: back up the two together.")
         if not made.courses:
             say(f"There is no course in {settings.home / 'lessons'} yet.")
     elif made.tables:
-        click.echo(f"Brought {setup.shown(settings)} up to date.")
+        click.echo(f"Brought {shown(settings)} up to date.")
     for slug in made.courses:
         click.echo(f"Published the course {slug}, with the rolling cohort {slug}/evergreen.")
     if made.env_file:

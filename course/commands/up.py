@@ -5,11 +5,11 @@ from functools import partial
 
 import click
 
-from course import setup
 from course.clock import Clock
 from course.commands import context
 from course.commands.processes import PORT, sandbox_port, web_port, webhook
 from course.commands.setup import make_ready, tell
+from course.db import shown
 from course.errors import RefusedError
 from course.processes import ports
 from course.processes.children import Children, wait_for
@@ -67,7 +67,7 @@ def _environment(settings: Settings, port: int) -> dict[str, str]:
 def _announce(settings: Settings, host: str, port: int) -> None:
     rows: dict[str, object] = {
         "home": settings.home,
-        "database": setup.shown(settings),
+        "database": shown(settings),
         "lessons": settings.home / "lessons",
         "pages": ports.url(host, port),
     }
