@@ -25,7 +25,7 @@ COMMANDS = {
     "lesson": ("lesson", "Lessons: list, show, preview."),
     "cohort": ("cohort", "Cohorts: create, list, show, open, close."),
     "subscriber": ("subscriber", "People: add, list, show, import, unsubscribe."),
-    "delivery": ("delivery", "The ledger: list and show mails."),
+    "delivery": ("delivery", "The ledger: list, show, resolve, retry."),
     "send": ("send", "Send what is due; hold and release."),
     "db": ("database", "The database: upgrade."),
     "web": ("processes", "Serve the pages and the webhook."),

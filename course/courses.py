@@ -8,7 +8,7 @@ from functools import lru_cache
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, curriculum
+from course import cohorts, curriculum, ledger
 from course.curriculum import Course as Curriculum
 from course.errors import NotFoundError, RefusedError
 from course.models import Cohort, Course, Enrollment, Revision
@@ -38,8 +38,8 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
     """
     from course import rendering  # slow to load, and only this needs it
 
-    where = f"{source.folder.name}/"
-    rendering.compile_course(source.slug, source.files, where=where)
+    where = f"lessons/{source.slug}/"
+    compiled = rendering.compile_course(source.slug, source.files, where=where)
     course = session.scalar(select(Course).where(Course.slug == source.slug).with_for_update())
     if course is None:
         course = Course(slug=source.slug, state=DRAFT, created_at=now)
@@ -64,6 +64,8 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
     session.flush()
     course.live_revision_id = revision.id
     session.flush()
+    lessons = [lesson.slug for lesson in compiled.course.lessons]
+    ledger.cancel_removed(session, course.id, lessons, now)
     _look_again(session, course.id, now)
     return revision, True
 
@@ -83,7 +85,8 @@ def publish(session: Session, slug: str, now: datetime) -> Cohort:
     course = session.scalar(select(Course).where(Course.slug == slug))
     if course is None or course.live_revision_id is None:
         raise RefusedError(
-            f"Course {slug!r} has no applied revision. First run: minicourse course apply {slug}"
+            f"Course {slug!r} is not applied yet. For the folder lessons/{slug} run first: "
+            f"minicourse course apply {slug}"
         )
     session.execute(
         update(Course)

@@ -16,6 +16,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from course import (
+    brake,
+    copies,
     courses,
     holds,
     installation,
@@ -23,6 +25,7 @@ from course import (
     packing,
     planning,
     rendering,
+    resolving,
     throttle,
     tokens,
 )
@@ -32,7 +35,7 @@ from course.db import Database, real_now
 from course.errors import ModeError
 from course.ledger import Claimed, Crossed
 from course.mailer import Mailer
-from course.models import Installation, Request
+from course.models import Hold, Installation, Request
 from course.packing import Parcel
 from course.rendering import CompiledCourse, Site
 from course.settings import Settings
@@ -104,6 +107,7 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
     report = Report()
     _reap(office, report)
     _plan(office, report, stop)
+    _look_before_sending(office, report)
     _probe_holds(office, report)
     while not stop() and _Batch.take(office, report, at_once=at_once).send(stop):
         at_once = False
@@ -130,6 +134,20 @@ def _plan(office: Office, report: Report, stop: Callable[[], bool]) -> None:
         lambda s: planning.replan_late(s, office.clock.now(), real_now(s))
     ):
         office.reached("replanned")
+
+
+def _look_before_sending(office: Office, report: Report) -> None:
+    """What may change the tick's plans: old doubts that the evidence settles, and the brake."""
+
+    def work(session: Session) -> tuple[int, Hold | None]:
+        now, real = office.clock.now(), real_now(session)
+        resent = resolving.resolve_auto(session, office.settings, now, real)
+        return resent, brake.check(session, now, real)
+
+    resent, hold = office.database.run(work)
+    report.counts["resent"] += resent
+    if hold is not None:
+        report.problems.append(f"held (brake): {hold.why}")
 
 
 def _probe_holds(office: Office, report: Report) -> None:
@@ -224,10 +242,11 @@ class _Batch:
         keys = [key.get_secret_value() for key in office.settings.secret_key]
         with office.database.reading() as session:
             people = packing.recipients(session, self.rows, keys, office.clock.now())
+            name = installation.get(session).name
         packer = packing.Packer(
             office.settings,
             office.site,
-            _installation_name(office.database),
+            name,
             lambda revision_id: compiled(office, revision_id),
         )
         parcels, misfits = packer.pack(self.rows, people)
@@ -253,6 +272,7 @@ class _Batch:
             return
         parcel = parcel.only(crossed.ids)
         outgoing = parcel.addressed
+        copies.before_sending(office.settings, crossed.request_id)
         if office.clock.since_boot() - committed > LINE_SECONDS:
             self._give_back(parcel.ids)
             return
@@ -491,9 +511,3 @@ def _compiled(database: Database, revision_id: int, site: Site) -> CompiledCours
     with database.reading() as session:
         slug, files = courses.revision_files(session, revision_id)
     return rendering.load_course(slug, files, site, where=f"lessons/{slug}/")
-
-
-@lru_cache(maxsize=32)
-def _installation_name(database: Database) -> str:
-    with database.reading() as session:
-        return installation.get(session).name

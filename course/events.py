@@ -6,15 +6,16 @@ processes at once therefore do no harm.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from course import enrollment, ledger, suppressions
-from course.db import insert_ignoring, is_postgresql
+from course.db import insert_ignoring, is_postgresql, real_now
 from course.errors import InvalidInputError
 from course.models import Delivery, Enrollment, Event, Installation, Subscriber
 from course.people import email_hash, parse_email
@@ -68,10 +69,17 @@ def record(
     *,
     installation: str,
     hash_key: str,
+    former: Mapping[str, int] = MappingProxyType({}),
 ) -> Recorded:
-    """Store what is new in these events and let it take effect; `now` is when they arrived."""
-    ours = [event for event in events if not _is_foreign(event, installation)]
-    found = _about_deliveries(session, ours, installation)
+    """Store what is new in these events and let it take effect; `now` is when they arrived.
+
+    `installation` is our name before the delivery ids, `former` what it was before a restore, each
+    with the highest id that it stands for.
+    """
+    names = {**former, installation: None}
+    numbers = {event: _number(event, names) for event in events}
+    ours = [event for event in events if not event.reference or numbers[event]]
+    found = _about_deliveries(session, {event: numbers[event] for event in ours})
     missed = [event for event in ours if event not in found]
     found |= _about_people(session, missed, hash_key)
     _lock(session, found.values())
@@ -80,7 +88,7 @@ def record(
     _suppress(session, fresh, now, hash_key)
     if ours:
         # Last: this row is everybody's, and its lock stands until the commit.
-        session.execute(update(Installation).values(last_event_at=now))
+        session.execute(update(Installation).values(last_event_at=real_now(session)))
     matched = sum(event in found for event in ours)
     return Recorded(
         new=len(fresh),
@@ -93,14 +101,18 @@ def record(
 # Whom is it about? ------------------------------------------------------------------------------
 
 
-def _is_foreign(event: ProviderEvent, installation: str) -> bool:
-    return event.reference is not None and event.delivery_id(installation) is None
+def _number(event: ProviderEvent, names: Mapping[str, int | None]) -> int | None:
+    """The delivery that the event names, where it is one of ours."""
+    for name, highest in names.items():
+        number = event.delivery_id(name)
+        if number is not None and (highest is None or number <= highest):
+            return number
+    return None
 
 
 def _about_deliveries(
-    session: Session, events: Sequence[ProviderEvent], installation: str
+    session: Session, ids: Mapping[ProviderEvent, int | None]
 ) -> dict[ProviderEvent, _Report]:
-    ids = {event: event.delivery_id(installation) for event in events}
     rows = session.execute(
         select(Delivery.id, Delivery.enrollment_id, Subscriber.id, Subscriber.email_hash)
         .join(Enrollment, Enrollment.id == Delivery.enrollment_id)

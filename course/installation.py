@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from course.errors import DatabaseError, ModeError
-from course.models import Installation, Subscriber
+from course.models import Delivery, Installation, Subscriber
 from course.settings import Settings
 from course.states import Mode
 
@@ -27,7 +27,7 @@ def create(session: Session, hash_key: str, keys: SandboxKeys, now: datetime) ->
     session.add(
         Installation(
             id=1,
-            name=secrets.token_hex(4),
+            name=_new_name(),
             mode=Mode.SANDBOX,
             created_at=now,
             hash_key_fingerprint=_fingerprint(hash_key),
@@ -108,6 +108,20 @@ def become_live(session: Session, now: datetime) -> None:
         .where(Installation.mode == Mode.SANDBOX)
         .values(mode=Mode.LIVE, live_since=now)
     )
+
+
+def rename(session: Session) -> None:
+    """A restored or copied database goes on under a new name, so that late events for mails that
+    only its twin has sent are nobody's here."""
+    here = get(session)
+    highest = session.scalar(select(func.max(Delivery.id))) or 0
+    here.former_names = {**here.former_names, here.name: highest}
+    here.name = _new_name()
+    session.flush()
+
+
+def _new_name() -> str:
+    return secrets.token_hex(4)
 
 
 def _fingerprint(key: str) -> str:

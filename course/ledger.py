@@ -265,6 +265,17 @@ def cross(
     return Crossed(request.id, crossed)
 
 
+def is_over() -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment: nobody will ask for this mail any more."""
+    return or_(
+        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
+        and_(
+            Delivery.kind == MessageKind.CONFIRMATION,
+            Enrollment.state != EnrollmentState.PENDING,
+        ),
+    )
+
+
 def _turn_away(
     session: Session,
     mine: list[ColumnElement[bool]],
@@ -273,13 +284,7 @@ def _turn_away(
     now: datetime,
 ) -> None:
     """What did not pass the guard of T3, while it is still claimed by us."""
-    left = or_(
-        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
-        and_(
-            Delivery.kind == MessageKind.CONFIRMATION,
-            Enrollment.state != EnrollmentState.PENDING,
-        ),
-    )
+    left = is_over()
     reason = case(
         (exists(around.where(barred)), literal("suppressed")),
         (exists(around.where(left)), literal("not wanted any more")),
@@ -486,6 +491,26 @@ def cancel(
         update(Delivery)
         .where(*which)
         .values(state=S.CANCELLED, reason=reason, settled_at=now, **_LOOSE)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(list(rows))
+
+
+def cancel_removed(session: Session, course_id: int, lessons: Sequence[str], now: datetime) -> int:
+    """T10 for an edited course: what waits for a lesson that the course has no more."""
+    gone = [
+        Delivery.course_id == course_id,
+        Delivery.kind == MessageKind.LESSON,
+        Delivery.message_key.not_in(lessons),
+        Delivery.state.in_((S.PENDING, S.CLAIMED)),
+    ]
+    ids = session.scalars(select(Delivery.id).where(*gone)).all()
+    lock(session, ids)
+    rows = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(ids), *gone)
+        .values(state=S.CANCELLED, reason="removed", settled_at=now, **_LOOSE)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     )

@@ -8,7 +8,7 @@ import logging
 import re
 import ssl
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPException
@@ -16,7 +16,7 @@ from typing import Any
 
 from course.answers import Answer, Verdict, judge, one_line
 from course.errors import SettingsError
-from course.wire import Wire
+from course.wire import Wire, unobserved
 
 # At DEBUG the library prints the key and every recipient. A filter outlives whatever a logging
 # configuration does to levels and handlers.
@@ -107,7 +107,13 @@ def _ascii(name: str) -> str:
 class Mailer:
     """Sends through SendGrid, or a stand-in for it. May be shared by threads."""
 
-    def __init__(self, api_key: str, host: str, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        host: str,
+        deadline_seconds: float,
+        reached: Callable[[str], None] = unobserved,
+    ) -> None:
         self._key = api_key.strip()
         if not re.fullmatch(r"[!-~]+", self._key):
             raise SettingsError(
@@ -116,6 +122,7 @@ class Mailer:
             )
         self._host = host
         self._deadline_seconds = deadline_seconds
+        self._reached = reached
         # Made once: reading the certificates takes longer than a whole call.
         self._tls = ssl.create_default_context() if host.startswith("https:") else None
 
@@ -124,7 +131,7 @@ class Mailer:
 
         `real` is the machine's time, against which the provider's times are read.
         """
-        wire = Wire(self._deadline_seconds, self._tls)
+        wire = Wire(self._deadline_seconds, self._tls, self._reached)
         try:
             response = self._post(payload(outgoing), wire)
         except (OSError, HTTPException, ValueError) as error:

@@ -71,7 +71,7 @@ _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock
 
 _ADVICE = (
     "a recipient's field may be printed ({{ name }}, {{ name or 'there' }}) or tested "
-    "({% if country == 'DE' %}), alone or with constants"
+    "({% if zone == 'Asia/Tokyo' %}), alone or with constants"
 )
 
 
@@ -83,6 +83,8 @@ class Tag:
     expression: nodes.Expr
     evaluate: Callable[[Values], Any]
     part: Part
+    file: str
+    line: int
 
     @property
     def names(self) -> list[str]:
@@ -90,9 +92,14 @@ class Tag:
         return [name.name for name in _names(self.expression)]
 
     def value(self, values: Values) -> str:
-        """This person's literal text, escaped for the part it stands in."""
-        found = self.evaluate(values)
-        return str(escape(found)) if self.part is Part.HTML else str(found)
+        """This person's literal text, escaped for the part it stands in; raises TemplateError
+        where their values make nothing of the expression."""
+        try:
+            found = self.evaluate(values)
+            return str(escape(found)) if self.part is Part.HTML else str(found)
+        except Exception as error:
+            names = ", ".join(f"{name} = {values.get(name)!r}" for name in self.names)
+            raise refused(self.file, self.line, f"{error}, where {names}") from None
 
 
 @dataclass
@@ -119,12 +126,15 @@ class Splitter:
         with located(sources):
             return Split(environment.get_template(name), sources)
 
-    def tag_for(self, expression: nodes.Expr, part: Part, environment: Environment) -> str:
+    def tag_for(
+        self, expression: nodes.Expr, part: Part, environment: Environment, file: str
+    ) -> str:
         for tag in self.tags:
             if tag.part is part and tag.expression == expression:
                 return tag.text
         text = f"x{self.secret}{len(self.tags):04d}x"
-        self.tags.append(Tag(text, expression, _evaluator(expression, environment), part))
+        evaluate = _evaluator(expression, environment)
+        self.tags.append(Tag(text, expression, evaluate, part, file, expression.lineno))
         return text
 
     def test_for(self, expression: nodes.Expr, environment: Environment) -> str:
@@ -323,7 +333,7 @@ class _Rewriter(NodeTransformer):
         if self.captured:
             self._refuse(child)
         self._require_own(child)
-        tag = self.splitter.tag_for(child, self.part, self.environment)
+        tag = self.splitter.tag_for(child, self.part, self.environment, self.file)
         return nodes.TemplateData(tag, lineno=child.lineno)
 
     def _refuse_altered_blocks(self, expression: nodes.Expr) -> None:

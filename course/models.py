@@ -48,6 +48,9 @@ class Installation(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]  # random; stands before each delivery id that travels to the provider
+    # Names from before this database was restored or copied, each with the highest delivery id
+    # that it stands for: numbers beyond were the lost database's, and are given out anew here.
+    former_names: Mapped[dict[str, Any]] = mapped_column(default=dict)
     mode: Mapped[str]
     created_at: Mapped[datetime]
     live_since: Mapped[datetime | None]
@@ -217,7 +220,8 @@ class Request(Base):
 
 
 class Delivery(Base):
-    """One row a mail: the ledger. Changed only by the transitions in `ledger`."""
+    """One row a mail: the ledger. Changed only by `ledger`, and by a person's orders
+    in `resolving` and `retries`."""
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -347,6 +351,32 @@ class Hold(Base):
     probes: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
+
+
+class Forecast(Base):
+    """How many lessons were known, at that moment, to leave during the day after it; see `brake`.
+    A person's order is noted beside what a look at the ledger found."""
+
+    __tablename__ = "forecast"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(index=True)  # course time
+    lessons: Mapped[int]
+    is_order: Mapped[bool] = mapped_column(default=False)
+
+
+class Identity(Base):
+    """One row: where this database was when it last sent, so that a copy can tell; see `copies`.
+    A column is empty where it does not apply, or could not be read."""
+
+    __tablename__ = "identity"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adopted_at: Mapped[datetime]
+    mark: Mapped[str | None]  # SQLite: the id in the mark file beside it
+    system_identifier: Mapped[str | None]  # PostgreSQL, these three
+    database_oid: Mapped[str | None]
+    timeline: Mapped[str | None]
 
 
 class Audit(Base):

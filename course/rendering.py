@@ -156,7 +156,7 @@ class Message:
         safe = {"title": Markup(title), "preheader": Markup(preheader), "body": Markup(body)}  # noqa: S704
         page = self._layout[Part.HTML].render({**context, **safe}, key)
         self._require_whole(body, page)
-        _check_places(page, self._splitter.tags, self._draft.body.file)
+        _check_places(page, self._splitter.tags)
         inlined: str = _inliner.inline(page)
         return inlined
 
@@ -320,18 +320,17 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check_places(page: str, tags: list[Tag], file: str) -> None:
+def _check_places(page: str, tags: list[Tag]) -> None:
     """Refuse a recipient's value inside an attribute that could make it act."""
-    finder = _Places({tag.text: tag for tag in tags}, file)
+    finder = _Places({tag.text: tag for tag in tags})
     finder.feed(page)
     finder.close()
 
 
 class _Places(HTMLParser):
-    def __init__(self, tags: Mapping[str, Tag], file: str) -> None:
+    def __init__(self, tags: Mapping[str, Tag]) -> None:
         super().__init__()
         self.tags = tags
-        self.file = file
         self.raw = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -346,12 +345,16 @@ class _Places(HTMLParser):
             self.raw = ""
 
     def handle_data(self, data: str) -> None:
-        if self.raw and any(tag in data for tag in self.tags):
-            raise refused(self.file, 1, f"a recipient's field cannot stand in <{self.raw}>")
+        if self.raw:
+            self._refuse(data, f"a recipient's field cannot stand in <{self.raw}>")
 
     def handle_comment(self, data: str) -> None:
-        if any(tag in data for tag in self.tags):
-            raise refused(self.file, 1, "a recipient's field cannot stand in a comment")
+        self._refuse(data, "a recipient's field cannot stand in a comment")
+
+    def _refuse(self, data: str, why: str) -> None:
+        for text, tag in self.tags.items():
+            if text in data:
+                raise refused(tag.file, tag.line, why)
 
     def _check(self, attribute: str, value: str, inside: list[Tag]) -> None:
         if attribute == "href":
@@ -363,7 +366,11 @@ class _Places(HTMLParser):
         else:
             advice = "only href, alt and title may hold one"
         names = ", ".join(name for tag in inside for name in tag.names)
-        raise refused(self.file, 1, f"{names} cannot stand in the attribute {attribute}: {advice}")
+        raise refused(
+            inside[0].file,
+            inside[0].line,
+            f"{names} cannot stand in the attribute {attribute}: {advice}",
+        )
 
 
 def _is_own(tag: Tag) -> bool:

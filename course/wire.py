@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from email.message import Message
 from http import HTTPStatus
@@ -16,17 +17,27 @@ _LONGEST_BODY = 1024 * 1024
 _CHUNK = 64 * 1024
 
 
+def unobserved(label: str) -> None: ...
+
+
 class Wire:
     """One request and its answer under one deadline; knows whether the first byte has left.
 
     It stands in for the socket of an `HTTPConnection`: each step may take only what is left, so
-    that a server which drips its answer byte by byte cannot hold the call longer.
+    that a server which drips its answer byte by byte cannot hold the call longer. `reached` hears
+    of its steps by name, so that a test can end the process there.
     """
 
-    def __init__(self, deadline_seconds: float, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        deadline_seconds: float,
+        tls: ssl.SSLContext | None,
+        reached: Callable[[str], None] = unobserved,
+    ) -> None:
         self._ends = time.monotonic() + deadline_seconds
         self.tls = tls
         self.began = False
+        self._reached = reached
         self._ended = False
         self._socket: socket.socket | None = None
 
@@ -46,6 +57,7 @@ class Wire:
         return _Reply(response)
 
     def connect(self, host: str, port: int) -> None:
+        self._reached("connecting")
         addresses = _resolve(host, port, self._left())
         for index, address in enumerate(addresses, 1):
             # An address that swallows packets leaves the others their share of the time.
@@ -64,8 +76,10 @@ class Wire:
         view = memoryview(data)
         while view:
             sock = self._ready
-            self.began = True
+            is_first, self.began = not self.began, True
             view = view[sock.send(view[:_CHUNK]) :]
+            if is_first:
+                self._reached("first byte")
 
     def recv_into(self, buffer: Any) -> int:
         count = self._ready.recv_into(buffer)

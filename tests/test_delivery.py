@@ -400,3 +400,26 @@ def test_an_edited_wait_counts_for_those_who_wait_already(world: World) -> None:
     assert world.lessons(joined) == [("welcome", "accepted")]
     world.live_through(days=5)
     assert world.lessons(joined)[1] == ("network", "accepted")
+
+
+def test_rows_of_a_removed_lesson_are_cancelled_and_the_learner_goes_on(world: World) -> None:
+    joined = world.join("ada@example.org")
+    world.tick()
+    with world.database.writing() as session:
+        scope = holds.Scope(HoldScope.LESSON, course_id=1, lesson="network")
+        hold = holds.place(
+            session, scope, HoldKind.MANUAL, why="x", who="me", now=world.clock.now()
+        )
+    world.live_through(days=1)
+    assert world.lessons(joined)[-1] == ("network", "pending")
+    (world.settings.home / "lessons" / "job-search" / "02-network.md").unlink()
+    with world.database.writing() as session:
+        courses.apply(
+            session, sources.read(world.settings.home, "job-search"), "me", world.clock.now()
+        )
+        holds.release(session, [hold.id], "me", world.clock.now())
+    assert world.lessons(joined)[-1] == ("network", "cancelled")
+    world.live_through(days=12)
+    assert [slug for slug, state in world.lessons(joined) if state == "accepted"] == [
+        slug for slug in SLUGS if slug != "network"
+    ]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import event as on
 from sqlalchemy import select
 
-from course import events
+from course import events, installation
 from course.db import Database, migrate
 from course.models import (
     Cohort,
@@ -486,3 +486,29 @@ def test_the_number_of_statements_does_not_grow_with_the_events(world: World) ->
         return len(statements)
 
     assert cost(mails[:3]) == cost(mails[3:])
+
+
+# After a restore
+
+
+def test_events_of_the_database_that_was_lost_are_nobodys_in_the_restored_one(
+    world: World,
+) -> None:
+    kept = world.mail()
+    with world.database.writing() as session:
+        installation.rename(session)
+        former = installation.get(session).former_names
+        name = installation.get(session).name
+    anew = world.mail("bob@example.org")
+    assert former == {NAME: kept}
+    events_of = [about(kept, "delivered"), about(anew, "delivered")]  # both under the old name
+    with world.database.writing() as session:
+        told = events.record(
+            session,
+            parse(json.dumps(events_of).encode()),
+            NOW,
+            installation=name,
+            former=former,
+            hash_key=HASH_KEY,
+        )
+    assert (told.new, told.foreign) == (1, 1)

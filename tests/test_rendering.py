@@ -114,6 +114,11 @@ def test_what_could_act_is_refused(body: str, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_an_expression_that_fails_for_somebody_without_a_name_is_found_before_it_is_sent() -> None:
+    with pytest.raises(TemplateError, match="01-one.md:6: .*where name = ''"):
+        compile_course("job-search", with_body("\n{{ name.split()[0] }}"), where="lessons/x/")
+
+
 def test_a_literal_host_with_an_encoded_value_is_a_link() -> None:
     files = with_body("[x](https://example.org/?q={{ name|urlencode }})")
     mail = compile_course("job-search", files, SITE).lesson("one").mail(person("a b&c"))

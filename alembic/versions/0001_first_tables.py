@@ -38,6 +38,7 @@ def upgrade() -> None:
         "installation",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("former_names", sa.JSON(), nullable=False),
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("live_since", course.db.UTCDateTime(timezone=True), nullable=True),
@@ -67,6 +68,27 @@ def upgrade() -> None:
     with op.batch_alter_table("subscriber", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_subscriber_email_hash"), ["email_hash"], unique=False)
 
+    op.create_table(
+        "forecast",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("made_at", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("lessons", sa.Integer(), nullable=False),
+        sa.Column("is_order", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_forecast")),
+    )
+    with op.batch_alter_table("forecast", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_forecast_made_at"), ["made_at"], unique=False)
+
+    op.create_table(
+        "identity",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("adopted_at", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=True),
+        sa.Column("system_identifier", sa.Text(), nullable=True),
+        sa.Column("database_oid", sa.Text(), nullable=True),
+        sa.Column("timeline", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
+    )
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -450,6 +472,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_subscriber_email_hash"))
 
     op.drop_table("subscriber")
+    op.drop_table("identity")
+    with op.batch_alter_table("forecast", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_forecast_made_at"))
+
+    op.drop_table("forecast")
     op.drop_table("installation")
     op.drop_table("course")
     # ### end Alembic commands ###

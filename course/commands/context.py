@@ -64,7 +64,9 @@ class Context:
 
     @cached_property
     def office(self) -> "Office":
-        from course.delivery import Office  # only those who send need it
+        """What sending needs. A database that is a copy is held before anything is sent."""
+        from course import copies  # only those who send need these
+        from course.delivery import Office
         from course.mailer import Mailer
 
         key = self.settings.sendgrid_api_key
@@ -73,6 +75,9 @@ class Context:
             self.settings.mail_host,
             self.settings.call_deadline_seconds,
         )
+        hold = copies.notice(self.database, self.settings, self.now, self.clock.real())
+        if hold is not None:
+            say(f"Held: {hold.why}. To let it send: minicourse send release {hold.id}")
         return Office(self.database, self.settings, mailer, self.clock)
 
     @property

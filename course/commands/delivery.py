@@ -19,13 +19,14 @@ from course.commands.context import (
     row_limit,
     say_if_cut,
 )
+from course.commands.resolve import resolve, retry
 from course.history import Filter, Mail, RequestLine
 from course.states import DeliveryState
 
 
 @click.group()
 def delivery() -> None:
-    """The ledger: list and show mails.
+    """The ledger: list and show mails, settle the unknown, retry the failed.
 
     \b
     Example:
@@ -167,3 +168,7 @@ def _request(request: RequestLine) -> Iterator[tuple[str, object]]:
     yield "  verdict", request.verdict or "none: the answer was never seen"
     yield "  detail", request.detail
     yield "  X-Message-Id", request.x_message_id
+
+
+delivery.add_command(resolve)
+delivery.add_command(retry)

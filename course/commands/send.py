@@ -1,13 +1,14 @@
 """`minicourse send`: send what is due now; hold and release."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy.orm import Session
 
-from course import audit, catalog, cohorts, courses, due, holds, overview
+from course import audit, brake, catalog, cohorts, copies, courses, due, holds, overview
 from course.commands.context import (
     ROWS,
     Context,
@@ -22,6 +23,7 @@ from course.commands.context import (
     short_time,
 )
 from course.errors import NotFoundError
+from course.history import Mail
 from course.holds import Scope
 from course.overview import HoldLine
 from course.processes.ports import require_sandbox
@@ -115,15 +117,16 @@ def _print_planned(context: Context, *, as_json: bool) -> None:
         return
     print_table(["mail", ("would be sent", "right")], counts.items())
     click.echo()
-    print_table(
-        [("to", "whole"), "mail", ("due (UTC)", "whole")],
-        [
-            (address(mail.email), f"{mail.course}/{mail.message}", mail.due_at)
-            for mail in mails[:ROWS]
-        ],
-    )
+    _print_mails(mails[:ROWS])
     if len(mails) > ROWS:
         say(f"… and {len(mails) - ROWS:,} more; all of them with --json")
+
+
+def _print_mails(mails: Sequence[Mail]) -> None:
+    print_table(
+        [("to", "whole"), "mail", ("due (UTC)", "whole")],
+        [(address(mail.email), f"{mail.course}/{mail.message}", mail.due_at) for mail in mails],
+    )
 
 
 # Hold and release -------------------------------------------------------------------------------
@@ -180,6 +183,8 @@ def _scope(session: Session, course: str | None, cohort: str | None, lesson: str
 def release(number: int | None, everything: bool, dry_run: bool) -> None:
     """End a hold, or all of them. What waited leaves with the next tick.
 
+    To release a copy says that no other copy of this database sends.
+
     \b
     Examples:
       minicourse send release 1
@@ -188,12 +193,15 @@ def release(number: int | None, everything: bool, dry_run: bool) -> None:
     if (number is None) != everything:
         raise click.UsageError("Name one hold's number (see minicourse status), or --all.")
     context = load()
+    examples: list[Mail] = []
     if dry_run:
         with context.raw_database.writing() as session:
             ended, free = _release(session, number, context)
+            if any(one.kind == HoldKind.BRAKE for one in ended):
+                examples = brake.first(session, context.now, context.clock.real())
             session.rollback()
     else:
-        ended, free = context.raw_database.run(lambda s: _release(s, number, context))
+        ended, free = context.raw_database.run(lambda s: _release_and_adopt(s, number, context))
     for one in ended:
         click.echo(
             f"{'Would release' if dry_run else 'Released'} {one.id}: {one.scope} ({one.why})"
@@ -202,6 +210,19 @@ def release(number: int | None, everything: bool, dry_run: bool) -> None:
         click.echo("Nothing is held.")
     elif free:
         say(f"Mails that may leave now: {free:,} → minicourse send due")
+    if examples:
+        click.echo("\nThe lessons that have waited longest:")
+        _print_mails(examples)
+
+
+def _release_and_adopt(
+    session: Session, number: int | None, context: Context
+) -> tuple[list[HoldLine], int]:
+    """Whoever releases a copy says that from now on it is the one that sends."""
+    ended, free = _release(session, number, context)
+    if any(one.kind == HoldKind.COPY for one in ended):
+        copies.adopt(session, context.settings, context.now)
+    return ended, free
 
 
 def _release(session: Session, number: int | None, context: Context) -> tuple[list[HoldLine], int]:

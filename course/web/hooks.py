@@ -33,7 +33,12 @@ def sendgrid() -> Response:
     found = _parse(body)
     site().database.run(
         lambda session: events.record(
-            session, found, site().now(), installation=ours.name, hash_key=site().hash_key
+            session,
+            found,
+            site().now(),
+            installation=ours.name,
+            hash_key=site().hash_key,
+            former=ours.former_names,
         )
     )
     return Response(status=204)

@@ -1,0 +1,217 @@
+"""The brake: a mass of lessons that nobody foresaw does not leave before a person has looked at it.
+
+While all is well, a tick notes every few minutes how many lessons the coming day will bring. What
+has come up since the last note is compared with the notes of the last day: a cohort's start stands
+in them. What waited at the last note already was looked at then, so a backlog that drains slowly is
+nothing new. A mistake (a wrong date, three days without a scheduler) stands in no note.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, or_, select
+from sqlalchemy.orm import Session
+
+from course import history, holds, ledger
+from course.history import Mail
+from course.models import Course, Delivery, Enrollment, Forecast, Hold, Installation
+from course.states import DeliveryState, EnrollmentState, HoldKind, HoldScope, MessageKind
+
+DAY = timedelta(days=1)
+# How far a note looks, and how long it counts: whoever sends once a day is not always punctual.
+FORESIGHT = timedelta(hours=25)
+NOTED_EVERY = timedelta(minutes=5)
+# So many lessons may always leave, or so many times what was foreseen.
+FREE = 1000
+FACTOR = 3
+# So many lessons may always be a day late, or one in so many of all active learners.
+FREE_OVERDUE = 200
+ACTIVE_PER_OVERDUE = 10
+_EXAMPLES = 5
+WHO = "minicourse"
+
+
+def check(session: Session, now: datetime, real: datetime) -> Hold | None:
+    """Ask before claiming, after planning: the hold, where one is placed by this call.
+
+    Nothing counts that a person let go, by releasing a hold, after it was planned; nor what follows
+    from a confirmation or an import of the last day; nor the first day of a new ledger.
+    """
+    if _is_all_held(session):
+        return None
+    fresh = _fresh(session, now, real)
+    if _count(session, fresh, at_most=FREE_OVERDUE) > FREE_OVERDUE:
+        reason = _excess(session, fresh, now)
+        if reason:
+            return _place(session, fresh, reason, now, real)
+    _note(session, now)
+    return None
+
+
+def foresee(session: Session, lessons: int, now: datetime) -> None:
+    """A person's order makes so many lessons due."""
+    if lessons:
+        session.add(Forecast(made_at=now, lessons=lessons, is_order=True))
+        session.flush()
+
+
+def first(session: Session, now: datetime, real: datetime) -> list[Mail]:
+    """Some of the lessons that may leave now, the oldest first; for people, so with addresses."""
+    return history.read(
+        session,
+        history.MAILS.where(*_waiting(now, real))
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(_EXAMPLES),
+    )
+
+
+# What wants to leave ------------------------------------------------------------------------------
+
+
+def _is_all_held(session: Session) -> bool:
+    """Nothing leaves, so there is nothing to stop, and nothing that a note could call looked at."""
+    standing = select(Hold.id).where(Hold.ended_at.is_(None), Hold.scope == HoldScope.ALL)
+    return session.scalar(standing.limit(1)) is not None
+
+
+def _waiting(now: datetime, real: datetime) -> list[ColumnElement[bool]]:
+    """Lessons that may be claimed. Naming the rank leads to the index of what is pending."""
+    return [_IS_RANKED, Delivery.kind == MessageKind.LESSON, ledger.waiting(now, real)]
+
+
+_IS_RANKED = Delivery.rank.in_((ledger.RANK_WELCOME, ledger.RANK_LESSON))
+
+
+def _fresh(session: Session, now: datetime, real: datetime) -> Select[tuple[int]]:
+    """The ids of the lessons that may be claimed and that nobody has looked at yet."""
+    found = ledger.joined(select(Delivery.id)).where(
+        *_waiting(now, real), Enrollment.confirmed_at <= now - DAY
+    )
+    released_at = session.scalar(select(func.max(Hold.ended_at)).where(Hold.ended_by != WHO))
+    if released_at is not None:
+        found = found.where(Delivery.created_at > released_at)
+    looked_at = session.scalar(
+        select(func.max(Forecast.made_at)).where(_of_today(now), not_(Forecast.is_order))
+    )
+    if looked_at is not None:
+        found = found.where(or_(Delivery.created_at >= looked_at, Delivery.send_at >= looked_at))
+    return found
+
+
+def _count(session: Session, which: Select[Any], *, at_most: int | None = None) -> int:
+    """How many there are; more than `at_most`, and one, are not looked for."""
+    if at_most is not None:
+        which = which.limit(at_most + 1)
+    return session.scalar(select(func.count()).select_from(which.subquery())) or 0
+
+
+# Is it too much? ----------------------------------------------------------------------------------
+
+
+def _excess(session: Session, fresh: Select[tuple[int]], now: datetime) -> str | None:
+    """In words, what there is too much of; None where all is as foreseen."""
+    if _is_new(session, now):
+        return None
+    foreseen = _foreseen(session, now)
+    if (count := _count(session, fresh)) > max(FREE, FACTOR * foreseen):
+        return f"{count:,} lessons would leave now; {foreseen:,} were foreseen for this day"
+    overdue = _count(session, fresh.where(Delivery.due_at < now - DAY))
+    ordered = _foreseen(session, now, Forecast.is_order.is_(True))
+    if overdue > max(FREE_OVERDUE, ordered) and _is_large_part(session, overdue):
+        return f"{overdue:,} lessons are more than a day late"
+    return None
+
+
+def _is_new(session: Session, now: datetime) -> bool:
+    """Nothing was sent before the last day: there is nothing to compare with."""
+    sent = (
+        select(Delivery.id)
+        .where(
+            Delivery.state == DeliveryState.ACCEPTED,
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.settled_at <= now - DAY,
+        )
+        .limit(1)
+    )
+    return session.scalar(sent) is None
+
+
+def _foreseen(session: Session, now: datetime, *where: ColumnElement[bool]) -> int:
+    """The most that a note of the last day says about today."""
+    return session.scalar(select(func.max(Forecast.lessons)).where(_of_today(now), *where)) or 0
+
+
+def _of_today(now: datetime) -> ColumnElement[bool]:
+    return and_(Forecast.made_at > now - FORESIGHT, Forecast.made_at <= now)
+
+
+def _is_large_part(session: Session, overdue: int) -> bool:
+    """More than a tenth of the active. Counting stops there: the cost follows what is overdue."""
+    enough = ACTIVE_PER_OVERDUE * overdue
+    active = select(Enrollment.id).where(Enrollment.state == EnrollmentState.ACTIVE)
+    return _count(session, active, at_most=enough) < enough
+
+
+# Noting, and holding ------------------------------------------------------------------------------
+
+
+def _note(session: Session, now: datetime) -> None:
+    """Write down what the coming day brings, unless that was done a moment ago."""
+    recent = and_(Forecast.made_at > now - NOTED_EVERY, Forecast.made_at <= now)
+    if session.scalar(select(Forecast.id).where(recent, not_(Forecast.is_order)).limit(1)):
+        return
+    due = select(Enrollment.id).where(
+        Enrollment.state == EnrollmentState.ACTIVE,
+        Enrollment.next_due_at > now,
+        Enrollment.next_due_at <= now + FORESIGHT,
+    )
+    planned = select(Delivery.id).where(
+        Delivery.state == DeliveryState.PENDING,
+        _IS_RANKED,
+        Delivery.send_at > now,
+        Delivery.send_at <= now + FORESIGHT,
+    )
+    session.execute(delete(Forecast).where(Forecast.made_at <= now - 2 * DAY))
+    lessons = _count(session, due) + _count(session, planned)
+    session.add(Forecast(made_at=now, lessons=lessons))
+    session.flush()
+
+
+def _place(
+    session: Session, fresh: Select[tuple[int]], reason: str, now: datetime, real: datetime
+) -> Hold:
+    """One hold, whoever else finds the same at this moment. Its text names deliveries, no address:
+    those would outlive their erasure."""
+    session.get_one(Installation, 1, with_for_update=True)
+    told = ", ".join(_examples(session, fresh, now))
+    scope = holds.Scope(HoldScope.ALL)
+    hold = holds.place(session, scope, HoldKind.BRAKE, why=reason, who=WHO, now=now, real=real)
+    hold.why = (
+        f"{reason}. For example {told}. "
+        f"Who they are: minicourse send release {hold.id} --dry-run; "
+        f"if it is right: minicourse send release {hold.id}"
+    )
+    session.flush()
+    return hold
+
+
+def _examples(session: Session, fresh: Select[tuple[int]], now: datetime) -> Sequence[str]:
+    """Those that are due longest: number, lesson, and since when."""
+    rows = session.execute(
+        select(Delivery.id, Course.slug, Delivery.message_key, Delivery.due_at)
+        .join(Course, Course.id == Delivery.course_id)
+        .where(Delivery.id.in_(fresh.order_by(Delivery.due_at, Delivery.id).limit(_EXAMPLES)))
+        .order_by(Delivery.due_at, Delivery.id)
+    )
+    return [
+        f"{number} ({course}/{lesson}, due {due:%Y-%m-%d %H:%M} UTC, {_age(now - due)})"
+        for number, course, lesson, due in rows
+    ]
+
+
+def _age(span: timedelta) -> str:
+    hours = span // timedelta(hours=1)
+    if hours < 1:
+        return "just now"
+    return f"{hours} h late" if hours < 48 else f"{hours // 24} days late"
