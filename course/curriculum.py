@@ -11,7 +11,15 @@ from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from course.errors import CourseError, NotFoundError
 from course.timing import After, Late, Rhythm
@@ -22,6 +30,7 @@ ABOUT_FILE = "about.md"
 LESSON_NAME = re.compile(r"^(\d+)-([a-z0-9][a-z0-9-]*)\.md$")
 SLUG = re.compile(r"^[a-z0-9][a-z0-9-]*$")
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
+LONGEST_WAIT = timedelta(days=366)
 DAILY_GAP_LIMIT = timedelta(hours=22)
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,20 +55,24 @@ def parse_hour(value: object) -> time:
 
 
 def parse_gap(value: object) -> timedelta:
-    match = re.fullmatch(r"(\d+)h", value) if isinstance(value, str) else None
-    if not match:
+    match = re.fullmatch(r"(\d{1,4})h", value) if isinstance(value, str) else None
+    if not match or timedelta(hours=int(match[1])) > LONGEST_WAIT:
         raise ValueError(f"{value!r} is not a number of hours; write it like 18h")
     return timedelta(hours=int(match[1]))
 
 
 def parse_after(value: object) -> After:
-    """`2` (days), `"2 days"`, `"4h"` or `"4 hours"`."""
+    """`2` (days), `"2 days"`, `"4h"` or `"4 hours"`; a year at the most."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return After(days=value)
-    match = re.fullmatch(r"(\d+)\s*(d|days?|h|hours?)", str(value).strip())
+        value = f"{value} days"
+    match = re.fullmatch(r"(\d{1,9})\s*(d|days?|h|hours?)", str(value).strip())
     if not match:
         raise ValueError(f"{value!r} is not a wait; write days like 2, or hours like 4h")
     count = int(match[1])
+    if timedelta(days=count) > LONGEST_WAIT and match[2].startswith("d"):
+        raise ValueError(f"{value} is more than a year")
+    if timedelta(hours=count) > LONGEST_WAIT:
+        raise ValueError(f"{value} is more than a year")
     return After(days=count) if match[2].startswith("d") else After(hours=count)
 
 
@@ -130,9 +143,18 @@ class _CourseFile(_Table):
     brand: Brand = Brand()
 
 
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be one line; put it in quotes on the line of its key")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+
+
 class _FrontMatter(_Table):
-    subject: str = Field(min_length=1)
-    preheader: str = ""
+    subject: Line = Field(min_length=1)
+    preheader: Line = ""
     after: Annotated[After, BeforeValidator(parse_after)]
     slug: str | None = Field(None, pattern=SLUG.pattern)
 

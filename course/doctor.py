@@ -1,5 +1,6 @@
 """A look at the whole set-up: each check says what it saw, or what is wrong and how to mend it."""
 
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         yield Check("settings", str(error), "Set them right and run again: minicourse doctor")
         return
     yield Check("settings", f"read from the environment and {settings.home / '.env'}")
+    yield from _unknown_names(settings)
     yield from _courses(settings)
     yield _mail(settings)
     try:
@@ -45,6 +47,14 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         yield from _live_courses(database)
     finally:
         database.dispose()
+
+
+def _unknown_names(settings: Settings) -> Iterator[Check]:
+    for name in Settings.unknown_names(settings.home):
+        near = difflib.get_close_matches(name, [field.upper() for field in Settings.model_fields])
+        hint = f"; did you mean {near[0]}?" if near else ""
+        where = settings.home / ".env"
+        yield Check("settings", f"{name} in {where} is no setting{hint}", f"Mend it in {where}")
 
 
 def _courses(settings: Settings) -> Iterator[Check]:

@@ -30,6 +30,9 @@ E = EnrollmentState
 CONFIRMATIONS_EVER = 3
 CONFIRMATION_PAUSE = timedelta(days=1)
 UNDO_DAYS = 7
+# Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
+# took them out, which only a new sign-up takes back.
+LEFT, TAKEN_OUT = "unsubscribed", "taken out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +274,8 @@ def unsubscribe(
     origin: Origin,
     now: datetime,
     scope: Scope = Scope.COURSE,
+    *,
+    reason: str = LEFT,
 ) -> list[int]:
     """Leave; returns the enrollments that were stopped by this call (none when repeated).
 
@@ -278,7 +283,7 @@ def unsubscribe(
     comes later can leave.
     """
     course_id = None if scope is Scope.ALL else enrollment.course_id
-    stopped = _stop(session, enrollment.subscriber_id, course_id, "unsubscribed", now)
+    stopped = _stop(session, enrollment.subscriber_id, course_id, reason, now)
     suppressions.add(
         session,
         [enrollment.subscriber.email_hash],
@@ -338,7 +343,7 @@ def _stop_where(
 def can_undo(enrollment: Enrollment, now: datetime) -> bool:
     return (
         enrollment.state == E.CANCELLED
-        and enrollment.reason == "unsubscribed"
+        and enrollment.reason == LEFT
         and enrollment.confirmed_at is not None
         and enrollment.ended_at is not None
         and now - enrollment.ended_at <= timedelta(days=UNDO_DAYS)
@@ -368,7 +373,7 @@ def undo_unsubscribe(
         select(Delivery.id).where(
             Delivery.enrollment_id == enrollment.id,
             Delivery.state == ledger.S.CANCELLED,
-            Delivery.reason == "unsubscribed",
+            Delivery.reason == LEFT,
         )
     )
     ledger.supersede(session, list(owed))

@@ -67,7 +67,6 @@ def doubts(
             Request.sent_at,
             Request.size,
             func.count(Delivery.id).label("unknown"),
-            func.min(Delivery.unknown_since).label("since"),
             func.min(Delivery.reason).label("reason"),
         )
         .join(Delivery, Delivery.request_id == Request.id)
@@ -127,7 +126,7 @@ def _doubt(
     near = [counts.get(number, (0, 0)) for number in (*before, *after)]
     evidence = Evidence(
         taken=counts.get(row.id, (0, 0))[0],
-        last_event=last_event if last_event and last_event > row.since else None,
+        last_event=last_event if last_event and last_event > row.sent_at else None,
         around=sum(taken for taken, _ in near),
         around_heard=sum(heard for _, heard in near),
         is_followed=bool(after),

@@ -197,16 +197,17 @@ def _scope(row: Claimed) -> holds.Scope:
 
 
 def _headers(slug: str, kind: MessageKind, person: Recipient, site: Site) -> dict[str, str]:
-    """The complete set for one person (RFC 8058, RFC 2919, RFC 3834)."""
+    """The complete set for one person (RFC 8058, RFC 2919, RFC 3834). Leaving works before the
+    confirmation too: who was signed up by a stranger says no with it."""
     host = site.public_url.partition("://")[2].partition("/")[0].partition(":")[0]
-    headers = {"List-Id": f"<{slug}.{host}>"}
-    if kind is MessageKind.CONFIRMATION:
-        # There is nothing to unsubscribe from yet; the mail has a link of its own for "no".
-        return headers | {"Auto-Submitted": "auto-generated"}
-    return headers | {
+    headers = {
+        "List-Id": f"<{slug}.{host}>",
         "List-Unsubscribe": f"<{site.public_url}/unsubscribe/{person.token}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
+    if kind is MessageKind.CONFIRMATION:
+        headers["Auto-Submitted"] = "auto-generated"
+    return headers
 
 
 def _alone(parcel: Parcel, letter: Letter, skeleton: Skeleton) -> Parcel:

@@ -24,10 +24,13 @@ def parse_email(text: str, *, sandbox: bool = False) -> str:
     if not given:
         raise InvalidInputError("Please enter your e-mail address.")
     try:
-        found = validate_email(given, check_deliverability=False, test_environment=sandbox)
+        found = validate_email(
+            given, check_deliverability=False, test_environment=sandbox, allow_smtputf8=False
+        )
     except EmailNotValidError as error:
         raise InvalidInputError(f"“{clean(given)}” is not an e-mail address: {error}") from None
-    return found.normalized.lower()
+    # The provider takes ASCII alone: an internationalised domain goes in its `xn--` form.
+    return (found.ascii_email or found.normalized).lower()
 
 
 def clean(value: str) -> str:

@@ -3,22 +3,17 @@ reported together, secrets absent from `repr`."""
 
 import os
 import secrets
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from io import StringIO
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -77,19 +72,6 @@ def parse_send_limits(text: str) -> tuple[SendLimit, ...]:
             raise ValueError(f"{part!r} is not like 100/day (units: {', '.join(_WINDOWS)})")
         limits.append(SendLimit(count=int(count), window=_WINDOWS[unit]))
     return tuple(limits)
-
-
-class _FileSource(EnvSettingsSource):
-    """`X_FILE=/run/secrets/x` gives X the content of that file."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path, key, _ = super().get_field_value(field, f"{field_name}_file")
-        if not path or field.validation_alias:
-            return None, key, False
-        try:
-            return Path(path).read_text().strip(), field_name, False
-        except OSError as error:
-            raise SettingsError(f"{key.upper()}: cannot read {path}: {error.strerror}") from None
 
 
 class Settings(BaseSettings):
@@ -213,28 +195,28 @@ class Settings(BaseSettings):
             raise SettingsError(_report(problems, self.home))
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (replaced by X_FILE)
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FileSource(settings_cls), dotenv_settings
-
-    @classmethod
     def load(cls) -> Self:
         """Read the environment, then `.env` in the home; raise one SettingsError for all faults."""
         home = Path(os.environ.get("MINICOURSE_HOME") or SOURCE_ROOT).expanduser().resolve()
+        dotenv, problems = _read_dotenv(home / ".env")
+        values: dict[str, Any] = {"home": home, "_env_file": None if problems else home / ".env"}
+        files = _read_files(cls.model_fields, dotenv, problems)
         try:
-            settings = cls(home=home, _env_file=home / ".env")  # type: ignore[call-arg]
+            settings = cls(**values, **files)  # type: ignore[arg-type]
         except ValidationError as error:
-            problems = [_problem(item) for item in error.errors()]
-            raise SettingsError(_report(problems, home)) from None
-        if problems := settings._faults():
+            problems += [_problem(item) for item in error.errors()]
+        else:
+            problems += settings._faults()
+        if problems:
             raise SettingsError(_report(problems, home))
         return settings.model_copy(update=settings._own_keys())
+
+    @classmethod
+    def unknown_names(cls, home: Path) -> list[str]:
+        """Names in `.env` that are no setting's: perhaps misspelt, and without any effect."""
+        known = {_variable(field) for field in cls.model_fields if field != "home"}
+        known |= {f"{name}_FILE" for name in known}
+        return sorted(set(_read_dotenv(home / ".env")[0]) - known)
 
     def _faults(self) -> list[str]:
         problems = []
@@ -255,7 +237,7 @@ class Settings(BaseSettings):
         """The keys kept beside an embedded database, where the settings do not name any."""
         if not self.key_path or not self.key_path.exists():
             return {}
-        stored = _read_dotenv(self.key_path)
+        stored, _ = _read_dotenv(self.key_path)
         found: dict[str, Any] = {}
         if not self.secret_key and stored.get("SECRET_KEY"):
             found["secret_key"] = tuple(SecretStr(key) for key in stored["SECRET_KEY"].split(","))
@@ -279,8 +261,43 @@ class Settings(BaseSettings):
         return self.model_copy(update=self._own_keys())
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+def _read_dotenv(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The names and values of such a file, and what is wrong with it."""
+    if not path.is_file():
+        return {}, []
+    try:
+        lines = list(parse_stream(StringIO(path.read_text(encoding="utf-8"))))
+    except UnicodeDecodeError:
+        return {}, [f"{path} is not UTF-8 text"]
+    except OSError as error:
+        return {}, [f"cannot read {path}: {error.strerror}"]
+    broken = [line.original for line in lines if line.error]
+    problems = [
+        f"{path}:{original.line}: {original.string.strip()!r} is not like NAME=value"
+        for original in broken
+    ]
+    return {line.key: line.value or "" for line in lines if line.key}, problems
+
+
+def _variable(field: str) -> str:
+    return "MINICOURSE_CLOCK_FILE" if field == "clock_file" else field.upper()
+
+
+def _read_files(
+    fields: Iterable[str], dotenv: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """`X_FILE=/run/secrets/x` gives X the content of that file, unless the environment has X."""
+    found: dict[str, str] = {}
+    for field in fields:
+        name = f"{_variable(field)}_FILE"
+        path = os.environ.get(name) or dotenv.get(name)
+        if not path or os.environ.get(_variable(field)):
+            continue
+        try:
+            found[field] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{name}: cannot read {path}: {error}")
+    return found
 
 
 def _problem(item: Any) -> str:

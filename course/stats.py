@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, func, select
 from sqlalchemy.orm import Session
 
-from course import courses, installation
+from course import courses, enrollment, installation
 from course.courses import Live
 from course.curriculum import COURSE_FILE, Tracking
 from course.models import Cohort, Course, Delivery, Enrollment, Revision
@@ -177,7 +177,7 @@ def _left_after(session: Session, course_ids: Sequence[int]) -> dict[tuple[int, 
         .where(
             Enrollment.course_id.in_(course_ids),
             Enrollment.state == EnrollmentState.CANCELLED,
-            Enrollment.reason == "unsubscribed",
+            Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT)),
             Delivery.kind == MessageKind.LESSON,
             Delivery.state == DeliveryState.ACCEPTED,
             Delivery.settled_at <= Enrollment.ended_at,

@@ -261,7 +261,9 @@ def unsubscribe(
             f"{email} is not {where}. See: minicourse subscriber show {person.email}"
         )
     scope = Scope.ALL if course is None else Scope.COURSE
-    stopped = enrollment.unsubscribe(session, latest, ORIGIN, now, scope)
+    stopped = enrollment.unsubscribe(
+        session, latest, ORIGIN, now, scope, reason=enrollment.TAKEN_OUT
+    )
     audit.record(
         session,
         who,

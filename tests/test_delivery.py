@@ -62,7 +62,7 @@ def test_each_person_gets_complete_headers_and_our_id_but_no_address_in_it(world
     world.tick()
     confirmation, welcome = (r.personalizations[0] for r in world.provider.requests)
     assert confirmation.name == ""
-    assert "List-Unsubscribe" not in confirmation.headers
+    assert confirmation.headers["List-Unsubscribe"] == welcome.headers["List-Unsubscribe"]
     assert confirmation.headers["Auto-Submitted"] == "auto-generated"
     assert welcome.name == "Ada"
     assert welcome.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

@@ -58,6 +58,7 @@ def due_(dry_run: bool, as_json: bool) -> None:
       minicourse send due
     """
     context = load()
+    _ = context.database  # refused first where settings and database do not belong together
     announce_mode(context.settings)
     if dry_run:
         _print_planned(context, as_json=as_json)

@@ -44,7 +44,7 @@ def test_a_dry_run_says_what_speaks_for_and_against_and_changes_nothing(
     ]
     for words in (
         "TimeoutError: timed out",
-        "heard since, last at 2027-01-14 11:01 UTC",
+        "heard since, last at ",
         "0 of its mails",
         "1 of 1 mails heard of",
         "wait: events may still come until",

@@ -1,0 +1,113 @@
+"""Settings: from the environment, `.env` and files; all faults at once, no secret shown."""
+
+from pathlib import Path
+
+import pytest
+
+from course.errors import SettingsError
+from course.settings import SANDBOX_HOST, Settings, is_loopback
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MINICOURSE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_nothing_needs_to_be_set(home: Path) -> None:
+    settings = Settings.load()
+    assert settings.database == f"sqlite:///{home}/minicourse.db"
+    assert settings.sandboxed
+    assert settings.mail_host == SANDBOX_HOST
+
+
+def test_the_environment_comes_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".env").write_text("MAIL_FROM=file@example.org\nPOSTAL_ADDRESS='Street 1'\n")
+    monkeypatch.setenv("MAIL_FROM", "shell@example.org")
+    settings = Settings.load()
+    assert (settings.mail_from, settings.postal_address) == ("shell@example.org", "Street 1")
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_secret_may_lie_in_a_file_of_its_own(
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    secret = home / "key.txt"
+    secret.write_text("SG.a-key\n")
+    if place == "file":
+        (home / ".env").write_text(f"SENDGRID_API_KEY_FILE={secret}\n")
+    else:
+        monkeypatch.setenv("SENDGRID_API_KEY_FILE", str(secret))
+    settings = Settings.load()
+    assert settings.sendgrid_api_key is not None
+    assert settings.sendgrid_api_key.get_secret_value() == "SG.a-key"
+    assert "SG.a-key" not in repr(settings)
+
+
+def test_all_faults_are_told_at_once(home: Path) -> None:
+    (home / ".env").write_text(
+        "SEND_LIMIT=5/x\nPUBLIC_URL=abc\nDATABASE_URL=mysql://x\nMAIL_FROM_FILE=/nope\n"
+        "LEASE_SECONDS=soon\n"
+    )
+    with pytest.raises(SettingsError) as error:
+        Settings.load()
+    told = str(error.value)
+    for part in (
+        "5 settings need attention",
+        "SEND_LIMIT: '5/x' is not like 100/day",
+        "PUBLIC_URL: 'abc' is not a URL",
+        "DATABASE_URL: 'mysql' is not sqlite",
+        "MAIL_FROM_FILE: cannot read /nope",
+        "LEASE_SECONDS",
+    ):
+        assert part in told
+
+
+def test_a_file_that_is_not_text_is_named(home: Path) -> None:
+    (home / ".env").write_bytes(b"MAIL_FROM=j\xf6rg@example.org\n")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text"):
+        Settings.load()
+
+
+def test_a_line_that_is_none_is_named(home: Path) -> None:
+    (home / ".env").write_text("MAIL_FROM=a@example.org\nthis is no line\n")
+    with pytest.raises(SettingsError, match=r"\.env:2: 'this is no line' is not like NAME=value"):
+        Settings.load()
+
+
+def test_misspelt_names_are_found(home: Path) -> None:
+    (home / ".env").write_text("SENDGRID_API_KY=x\nMAIL_FROM=a@example.org\nTICK_SECONDS_FILE=\n")
+    assert Settings.unknown_names(home) == ["SENDGRID_API_KY"]
+
+
+def test_the_password_of_a_database_is_not_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://me:hidden@db/course")
+    monkeypatch.setenv("SECRET_KEY", "first-secret,second-secret")
+    monkeypatch.setenv("HASH_KEY", "third-secret")
+    settings = Settings.load()
+    assert len(settings.secret_key) == 2
+    for secret in ("hidden", "first", "third-secret"):
+        assert secret not in repr(settings)
+
+
+def test_a_server_needs_its_keys_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://me@db/course")
+    with pytest.raises(SettingsError, match="SECRET_KEY is not set(.|\n)*HASH_KEY is not set"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8025", True),
+        ("http://localhost", True),
+        ("http://[::1]:1", True),
+        ("http://127.0.0.1.evil.com", False),
+        ("https://api.sendgrid.com", False),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_what_counts_as_this_machine(url: str, expected: bool) -> None:
+    assert is_loopback(url) is expected
