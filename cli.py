@@ -5,7 +5,9 @@ Data goes to stdout, chatter to stderr. Exit 0: done; 1: failed, with one line t
 what next; 2: the command was not written as `--help` says; 3: attention needed.
 """
 
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -66,10 +68,53 @@ def minicourse() -> None:
 def main() -> None:
     """Run the command line; what a person can mend is one line on stderr, never a trace."""
     try:
-        minicourse()
-    except MinicourseError as error:
-        click.echo(f"Error: {error}", err=True)
+        _run()
+    except Exception as error:
+        words = _in_one_line(error)
+        if words is None:
+            raise
+        click.echo(f"Error: {words}", err=True)
         sys.exit(1)
+
+
+def _run() -> None:
+    """What is still in stdout's buffer is written here, where a failure can be told."""
+    try:
+        try:
+            minicourse()
+        finally:
+            if sys.stdout:  # None where it was closed before the start
+                sys.stdout.flush()
+    except BrokenPipeError:  # such as `| head`: nobody wants to read on
+        _drop_output()
+        sys.exit(1)
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What went wrong and what next; None for a fault of ours, which needs its trace."""
+    if isinstance(error, MinicourseError):
+        return str(error)
+    if isinstance(error, OSError) and _is_of_stdout(error):
+        _drop_output()
+        return f"Cannot write the output: {error.strerror}. Send it elsewhere, and try again."
+    from course.db import is_busy  # loaded by now, if it is that
+
+    if is_busy(error):
+        return (
+            "The database is busy: another process has been writing all the time. What was done "
+            "is kept and nothing is lost; wait a moment and run the same command again."
+        )
+    return None
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Ours name their file; a write to an open stream does not."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+
+
+def _drop_output() -> None:
+    """The interpreter would try once more at its end, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from schedule import Scheduler
 from course import delivery
 from course.clock import Clock
 from course.commands import context
+from course.db import is_busy
 from course.delivery import Office, Report
 from course.errors import MinicourseError
 from course.processes.ports import require_sandbox
@@ -89,7 +90,7 @@ class Ticker:
         first_line, _, _ = str(error).partition("\n")
         trouble = f"{type(error).__name__}: {first_line}"
         if trouble != self._trouble:
-            expected = isinstance(error, MinicourseError)
+            expected = isinstance(error, MinicourseError) or is_busy(error)
             log.error("tick failed: %s", trouble, exc_info=None if expected else error)
         elif now - self._told_at > _SAME_TROUBLE_SECONDS:
             log.error("tick still fails: %s", trouble)

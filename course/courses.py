@@ -80,6 +80,13 @@ def _look_again(session: Session, course_id: int, now: datetime) -> None:
     )
 
 
+def step_to_live(slug: str) -> str:
+    """What the author does with files that wait; a folder of another name can never be applied."""
+    if curriculum.SLUG.match(slug):
+        return f"minicourse course apply {slug}"
+    return f"rename the folder lessons/{slug}: a-z, 0-9 and - alone"
+
+
 def publish(session: Session, slug: str, now: datetime) -> Cohort:
     """Open the course to the public; opens the rolling cohort `evergreen` where it has none."""
     course = session.scalar(select(Course).where(Course.slug == slug))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
@@ -128,7 +129,7 @@ def retrying(patience_seconds: float) -> Callable[[Callable[P, R]], Callable[P, 
                 try:
                     return work(*args, **kwargs)
                 except DBAPIError as error:
-                    if not _is_passing(error) or time.monotonic() > ends:
+                    if not is_busy(error) or time.monotonic() > ends:
                         raise
                     log.debug("another process was in the way: %s", error.orig)
                 time.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 (jitter)
@@ -139,7 +140,10 @@ def retrying(patience_seconds: float) -> Callable[[Callable[P, R]], Callable[P, 
     return decorate
 
 
-def _is_passing(error: DBAPIError) -> bool:
+def is_busy(error: BaseException) -> bool:
+    """Whether another process was in the way, so that the same may work a moment later."""
+    if not isinstance(error, DBAPIError):
+        return False
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return sqlstate in _RETRIED_SQLSTATES
@@ -189,34 +193,106 @@ def migrate(url: str) -> None:
 
 
 def newest_migration() -> str:
-    """The revision that this version wants: a migration's file name begins with its number."""
+    """The revision that this version wants."""
+    return max(_migrations())
+
+
+def _migrations() -> set[str]:
+    """All that this version knows: a migration's file name begins with its number."""
     versions = SOURCE_ROOT / "alembic" / "versions"
-    return max(path.name.partition("_")[0] for path in versions.glob("[0-9]*.py"))
+    return {path.name.partition("_")[0] for path in versions.glob("[0-9]*.py")}
 
 
-def is_migrated(database: Database) -> bool:
+class Standing(StrEnum):
+    """How an existing database stands to this version of the program."""
+
+    EMPTY = "empty"  # or a first start broke off: `init` makes it ready
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+    BROKEN = "broken"  # tables without the number of their version, or that number alone
+
+
+def standing(database: Database) -> Standing:
+    """Look at the tables; the driver's own errors where there is no database at all."""
     with database.engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return bool(found == newest_migration())
+        tables = inspect(connection)
+        has_ours = tables.has_table("installation")
+        found = None
+        if tables.has_table("alembic_version"):
+            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        if has_ours is not bool(found):
+            return Standing.BROKEN
+        if not found:
+            return Standing.EMPTY
+        if found not in _migrations():
+            return Standing.NEWER
+        # Its newer columns may be missing yet, so the model is not asked.
+        if connection.scalar(text("SELECT count(*) FROM installation")) == 0:
+            return Standing.EMPTY
+        return Standing.CURRENT if found == newest_migration() else Standing.OLDER
+
+
+_REPLACE = "Bring it back from a backup; or move it away and make a new one with: minicourse init"
+
+
+def refusal(settings: Settings, found: Standing) -> DatabaseError:
+    """What is wrong with a database that cannot be used as it is, and the step that mends it."""
+    name = shown(settings)
+    return DatabaseError(
+        {
+            Standing.EMPTY: f"The database {name} is empty. Make it ready with: minicourse init",
+            Standing.OLDER: f"The database {name} was made by an older version of minicourse. "
+            "Bring it up to date with: minicourse db upgrade",
+            Standing.NEWER: f"The database {name} was made by a newer version of minicourse. "
+            "Update the program with: git pull && make install",
+            Standing.BROKEN: f"The database {name} does not fit together: its tables, or the "
+            f"number of their version, are missing. {_REPLACE}",
+        }[found]
+    )
+
+
+def require_there(settings: Settings) -> None:
+    """DatabaseError where an embedded database does not exist."""
+    path = settings.database_path
+    if path is not None and not path.exists():
+        raise DatabaseError(f"No database at {path}. Make one with: minicourse init")
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """A database that cannot be opened or read is a DatabaseError that says what next."""
+    try:
+        yield
+    except DBAPIError as error:
+        if is_busy(error):
+            raise
+        raise DatabaseError(_unopenable(settings, error)) from None
+
+
+def _unopenable(settings: Settings, error: DBAPIError) -> str:
+    reason = " ".join(str(error.orig).split())  # a server's words may be several lines
+    path = settings.database_path
+    if path is None:
+        step = "See that the server runs and DATABASE_URL is right; then: minicourse doctor"
+    elif path.is_dir():
+        reason, step = "it is a folder", _REPLACE
+    elif "not a database" in reason or "malformed" in reason:
+        step = _REPLACE
+    else:
+        step = f"See that you may read and write it and its folder: ls -l {path.parent}"
+    return f"Cannot open the database {shown(settings)}: {reason}. {step}"
 
 
 def open_database(settings: Settings, *, patience_seconds: float = 15) -> Database:
     """The existing, migrated database; DatabaseError says where was looked and what to run."""
-    path = settings.database_path
-    if path is not None and not path.exists():
-        raise DatabaseError(f"No database at {path}. Make one with: minicourse init")
+    require_there(settings)
     database = Database(settings.database, patience_seconds=patience_seconds)
-    try:
-        migrated = is_migrated(database)
-    except DBAPIError as error:
-        raise DatabaseError(f"Cannot open {shown(settings)}: {error.orig}") from None
-    if not migrated:
-        raise DatabaseError(
-            f"The database {shown(settings)} does not have this version's tables. "
-            "Bring it up to date with: minicourse db upgrade"
-        )
+    with explained(settings):
+        found = standing(database)
+    if found is not Standing.CURRENT:
+        database.dispose()
+        raise refusal(settings, found)
     return database
 
 

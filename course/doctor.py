@@ -73,7 +73,7 @@ def _source(settings: Settings, slug: str) -> Check:
         source = sources.read(settings.home, slug)
         found = rendering.compile_course(slug, source.files, where=f"lessons/{slug}/")
     except CourseError as error:
-        return Check(name, str(error), f"Mend that line; then: minicourse course apply {slug}")
+        return Check(name, str(error), f"Mend that line; then: {courses.step_to_live(slug)}")
     return Check(name, f"{len(found.course.lessons)} lessons, all of them compile")
 
 

@@ -1,4 +1,4 @@
-"""People out of a CSV file: read row by row, taken in by the dozen.
+"""People out of a CSV file: read row by row, taken in a few at a time.
 
 An import can never bring anyone back: who left, bounced or complained is skipped and listed, and
 who takes part or is through already stays as they are.
@@ -24,8 +24,9 @@ from course.people import clean, email_hash, parse_email
 from course.states import EnrollmentState
 
 COLUMNS = ("email", "name", "zone")
-# A transaction stays short: sign-ups on the web wait for it on the embedded database.
-BATCH = 50
+SEPARATORS = (",", ";", "\t")
+# A transaction stays below a tenth of a second: on the embedded database all who write wait for it.
+BATCH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,20 @@ class Skipped:
 
 class Sheet:
     """A CSV text with a header, read as it is iterated; `ignored` are columns that mean nothing
-    here. Spreadsheets of some countries write semicolons: the header decides."""
+    here. Spreadsheets also write semicolons or tabs: the header decides."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         rest = iter(lines)
         header = next(rest, "")
-        semicolons = header.count(";") > header.count(",")
-        self._reader = csv.reader(
-            chain([header], rest), delimiter=";" if semicolons else ",", strict=True
-        )
+        separator = max(SEPARATORS, key=header.count)  # of equal ones the first
+        self._reader = csv.reader(chain([header], rest), delimiter=separator, strict=True)
         self._columns = [name.strip().lower() for name in self._header(header)]
         self.ignored = [name for name in self._columns if name and name not in COLUMNS]
         if "email" not in self._columns:
             raise InvalidInputError(
                 f"No column `email`; the first line is: {clean(header) or '(empty)'}. "
-                f"Name the columns {', '.join(COLUMNS)} there."
+                f"Name the columns there like this: {','.join(COLUMNS)} "
+                "(separated by commas, semicolons or tabs)."
             )
 
     def __iter__(self) -> Iterator[Row | Skipped]:
@@ -89,7 +89,7 @@ class Sheet:
 
     def _row(self, line: int, cells: Sequence[str]) -> Row | Skipped:
         if len(cells) > len(self._columns):
-            reason = f"{len(cells)} cells under {len(self._columns)} columns; quote the commas"
+            reason = f"{len(cells)} cells under {len(self._columns)} columns; quote the separators"
             return Skipped(line, clean(cells[0]), reason)
         values = dict(zip(self._columns, cells, strict=False))
         if any(_is_broken(value) for value in values.values()):

@@ -55,21 +55,26 @@ def is_sandbox(session: Session) -> bool:
 def check(session: Session, settings: Settings) -> None:
     """Raise unless these settings belong to this database; every process that sends or serves
     asks this at its start."""
+    check_keys(session, settings)
     found = get(session)
-    if settings.hash_key is None:
-        raise DatabaseError(
-            f"HASH_KEY is missing: {settings.key_path} is not there. Bring it back from a backup."
-        )
-    if _fingerprint(settings.hash_key.get_secret_value()) != found.hash_key_fingerprint:
-        raise DatabaseError(
-            "HASH_KEY is not the one this database was made with. Set the old one again: "
-            "it is never rotated."
-        )
     if found.mode == Mode.LIVE:
         _check_live(settings)
     elif not settings.sandboxed:
         settings.require_live_mail()
         _check_no_sandbox_people(session, settings)
+
+
+def check_keys(session: Session, settings: Settings) -> None:
+    """Raise unless the keys of these settings are those that this database was made with."""
+    if settings.hash_key is None:
+        raise DatabaseError(
+            f"HASH_KEY is missing: {settings.key_path} is not there. Bring it back from a backup."
+        )
+    if _fingerprint(settings.hash_key.get_secret_value()) != get(session).hash_key_fingerprint:
+        raise DatabaseError(
+            "HASH_KEY is not the one this database was made with. Set the old one again: "
+            "it is never rotated."
+        )
 
 
 def _check_live(settings: Settings) -> None:

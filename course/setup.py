@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from alembic.util import CommandError
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import DBAPIError
-
 from course import courses, installation, rendering, sources
-from course.db import Database, is_migrated, migrate, shown
-from course.errors import DatabaseError
+from course.db import Database, Standing, explained, migrate, refusal, require_there, standing
 from course.installation import SandboxKeys
-from course.models import Installation
 from course.settings import SOURCE_ROOT, Settings
 from course.sources import Source
 
@@ -39,54 +33,61 @@ def init(settings: Settings, keys: SandboxKeys, who: str, now: datetime) -> tupl
     Courses are applied and published only into an empty database: later edits wait for a person's
     word. Nothing is made before every course found has compiled.
     """
-    if is_installed(settings):
-        return settings, Made(tables=upgrade(settings), env_file=_write_env(settings.home))
+    if _look(settings) is not Standing.EMPTY:
+        upgraded = upgrade(settings)
+        settings = _with_its_keys(settings)
+        return settings, Made(tables=upgraded, env_file=_write_env(settings.home))
     found = [sources.read(settings.home, at.name) for at in sources.course_folders(settings.home)]
     for source in found:
         rendering.compile_course(source.slug, source.files, where=f"lessons/{source.slug}/")
     settings = settings.with_made_keys()
     if settings.database_path is not None:
         settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        settings.database_path.touch(mode=0o600)  # it will hold addresses
-    upgrade(settings)
+        settings.database_path.touch()
+        settings.database_path.chmod(0o600)  # it will hold addresses
+    with explained(settings):
+        migrate(settings.database)
     made = _fill(settings, found, keys, who, now)
     slugs = tuple(source.slug for source in found) if made else ()
     return settings, Made(made, made, slugs, _write_env(settings.home))
 
 
-def is_installed(settings: Settings) -> bool:
-    """Whether there is a database that was made ready once: its keys are never made anew."""
-    path = settings.database_path
-    if path is not None and not path.exists():
-        return False
-    with _opened(settings) as database:
-        if not inspect(database.engine).has_table(Installation.__tablename__):
-            return False
-        with database.reading() as session:  # an older version's table may lack columns
-            return session.scalar(select(Installation.id)) is not None
-
-
 def upgrade(settings: Settings) -> bool:
     """Bring the tables to this version's; False where they are that already."""
-    with _opened(settings) as database:
-        if is_migrated(database):
-            return False
+    require_there(settings)
+    found = _look(settings)
+    if found is Standing.CURRENT:
+        return False
+    if found is not Standing.OLDER:
+        raise refusal(settings, found)
+    with explained(settings):
         migrate(settings.database)
-        return True
+    return True
+
+
+def _look(settings: Settings) -> Standing:
+    """What is not there yet is as good as empty."""
+    if settings.database_path is not None and not settings.database_path.exists():
+        return Standing.EMPTY
+    with _opened(settings) as database:
+        return standing(database)
+
+
+def _with_its_keys(settings: Settings) -> Settings:
+    """Keys are never made anew: what was hashed with lost ones would be nobody's."""
+    if settings.key_path is not None and settings.key_path.exists():
+        settings = settings.with_made_keys()  # perhaps by an `init` that was quicker
+    with _opened(settings) as database, database.reading() as session:
+        installation.check_keys(session, settings)
+    return settings
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Database]:
     database = Database(settings.database)
     try:
-        yield database
-    except DBAPIError as error:
-        raise DatabaseError(f"Cannot open {shown(settings)}: {error.orig}") from None
-    except CommandError as error:
-        raise DatabaseError(
-            f"{shown(settings)} was made by a newer version of minicourse ({error}). "
-            "Update the program with: git pull && make install"
-        ) from None
+        with explained(settings):
+            yield database
     finally:
         database.dispose()
 

@@ -56,7 +56,7 @@ def no_tables(home: Path, _: pytest.MonkeyPatch) -> None:
     (home / "minicourse.db").write_bytes(b"")
 
 
-def old_tables(home: Path, _: pytest.MonkeyPatch) -> None:
+def lost_version(home: Path, _: pytest.MonkeyPatch) -> None:
     with sqlite3.connect(home / "minicourse.db") as connection:
         connection.execute("DELETE FROM alembic_version")
     connection.close()
@@ -109,9 +109,9 @@ def live_without_key(home: Path, _: pytest.MonkeyPatch) -> None:
     [
         (wrong_setting, "settings", "SEND_LIMIT: 'many' is not like 100/day", "minicourse doctor"),
         (no_database, "database", "No database at /", "minicourse init"),
-        (no_tables, "database", "does not have this version's tables", "minicourse db upgrade"),
-        (old_tables, "database", "does not have this version's tables", "minicourse db upgrade"),
-        (not_a_database, "database", "file is not a database", ".env.example"),
+        (no_tables, "database", "is empty", "minicourse init"),
+        (lost_version, "database", "does not fit together", "from a backup"),
+        (not_a_database, "database", "file is not a database", "from a backup"),
         (lost_keys, "mode", "HASH_KEY is missing", "from a backup"),
         (other_keys, "mode", "not the one this database was made with", "Set the old one again"),
         (nobody_listens, "mail", "nobody takes it at http://127.0.0.1:1", "minicourse sandbox"),

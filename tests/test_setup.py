@@ -3,14 +3,15 @@
 import re
 import shutil
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from course import courses, installation, setup
-from course.db import Database, is_migrated
+from course import courses, db, installation, setup
+from course.db import Database, Standing, migrate, standing
 from course.errors import CourseError, DatabaseError
 from course.installation import SandboxKeys
 from course.models import Cohort, Course
@@ -44,7 +45,7 @@ def test_an_empty_home_gets_keys_a_database_and_its_courses(home: Path) -> None:
     settings, made = init(home)
     assert made == Made(database=True, tables=True, courses=("job-search",), env_file=home / ".env")
     database = Database(settings.database)
-    assert is_migrated(database)
+    assert standing(database) is Standing.CURRENT
     with database.reading() as session:
         installation.check(session, settings)
         assert installation.is_sandbox(session)
@@ -111,21 +112,15 @@ def test_every_setting_is_explained_in_the_example_and_none_is_set() -> None:
 
 def test_lost_keys_are_never_made_anew(founded_home: Path) -> None:
     (founded_home / "minicourse.keys").unlink()
-    settings, _ = init(founded_home)
+    with pytest.raises(DatabaseError, match=r"HASH_KEY is missing: .* Bring it back from a backup"):
+        init(founded_home)
     assert not (founded_home / "minicourse.keys").exists()
-    database = Database(settings.database)
-    with (
-        database.reading() as session,
-        pytest.raises(DatabaseError, match="Bring it back from a backup"),
-    ):
-        installation.check(session, settings)
-    database.dispose()
 
 
 def test_a_start_that_broke_off_is_taken_up_again(home: Path) -> None:
     keys = Settings(home=home).with_made_keys().hash_key
     settings = Settings(home=home)
-    setup.upgrade(settings)  # tables, but no installation yet
+    migrate(settings.database)  # tables, but no installation yet
     settings, made = init(home)
     assert made.courses == ("job-search",)
     assert settings.hash_key == keys
@@ -137,12 +132,108 @@ def test_a_home_without_courses_is_ready_for_the_first(tmp_path: Path) -> None:
     assert made.courses == ()
 
 
-def test_a_database_of_a_newer_version_is_named(founded_home: Path) -> None:
-    with sqlite3.connect(founded_home / "minicourse.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'from-the-future'")
+def sql(home: Path, statement: str) -> None:
+    connection = sqlite3.connect(home / "minicourse.db", isolation_level=None)
+    connection.execute(statement)
     connection.close()
-    with pytest.raises(DatabaseError, match=r"minicourse\.db was made by a newer version"):
-        setup.upgrade(Settings(home=founded_home))
+
+
+def zero_bytes(home: Path) -> None:
+    for file in home.glob("minicourse.db*"):
+        file.unlink()
+    (home / "minicourse.db").touch()
+
+
+def broken_off(home: Path) -> None:
+    sql(home, "DELETE FROM installation")
+
+
+def older(home: Path) -> None:
+    sql(home, "UPDATE alembic_version SET version_num = '0000'")
+
+
+def newer(home: Path) -> None:
+    sql(home, "UPDATE alembic_version SET version_num = 'from-the-future'")
+
+
+def without_version(home: Path) -> None:
+    sql(home, "DELETE FROM alembic_version")
+
+
+def version_alone(home: Path) -> None:
+    zero_bytes(home)
+    sql(home, "CREATE TABLE alembic_version (version_num TEXT)")
+    sql(home, "INSERT INTO alembic_version VALUES ('0001')")
+
+
+def other_file(home: Path) -> None:
+    zero_bytes(home)
+    (home / "minicourse.db").write_text("These are not the bytes of a database. " * 100)
+
+
+def folder(home: Path) -> None:
+    zero_bytes(home)
+    (home / "minicourse.db").unlink()
+    (home / "minicourse.db").mkdir()
+
+
+ANEW = "Bring it back from a backup; or move it away and make a new one with: minicourse init"
+STATES: list[tuple[Callable[[Path], None], str, str]] = [
+    (zero_bytes, "is empty", "Make it ready with: minicourse init"),
+    (broken_off, "is empty", "Make it ready with: minicourse init"),
+    (older, "by an older version", "Bring it up to date with: minicourse db upgrade"),
+    (newer, "by a newer version", "Update the program with: git pull && make install"),
+    (without_version, "does not fit together", ANEW),
+    (version_alone, "does not fit together", ANEW),
+    (other_file, "file is not a database", ANEW),
+    (folder, "it is a folder", ANEW),
+]
+
+
+@pytest.mark.parametrize(("spoil", "wrong", "step"), STATES, ids=[s[0].__name__ for s in STATES])
+def test_every_command_says_the_same_of_a_database_that_cannot_be_used(
+    founded_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    wrong: str,
+    step: str,
+) -> None:
+    """Except for the command that the step names."""
+    monkeypatch.setattr(db, "_migrations", lambda: {"0000", "0001"})
+    monkeypatch.setenv("MINICOURSE_HOME", str(founded_home))
+    spoil(founded_home)
+    mending = step.rpartition("minicourse ")[2] if step != ANEW else ""
+    asked = ["init", "db upgrade", "status", "web", "subscriber list"]
+    if "init" in mending:
+        asked.remove("init")
+    if "upgrade" in mending:
+        asked = ["status", "web", "subscriber list"]  # `init` upgrades, too
+    said = {words: run(monkeypatch, capsys, *words.split()) for words in asked}
+    for words, answer in said.items():
+        assert answer.status == 1, words
+        assert answer.err.count("\n") == 1, words
+    assert len({answer.err for answer in said.values()}) == 1
+    told = said["status"].err
+    assert wrong in told
+    assert told.endswith(f"{step}\n")
+    assert str(founded_home / "minicourse.db") in told
+
+
+@pytest.mark.parametrize("spoil", [zero_bytes, broken_off])
+def test_the_step_that_is_named_for_an_empty_database_works(
+    founded_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+) -> None:
+    monkeypatch.setenv("MINICOURSE_HOME", str(founded_home))
+    spoil(founded_home)
+    (founded_home / "minicourse.db").chmod(0o644)
+    answer = run(monkeypatch, capsys, "init")
+    assert answer.status == 0, answer.err
+    assert (founded_home / "minicourse.db").stat().st_mode & 0o777 == 0o600
+    assert run(monkeypatch, capsys, "status").status in (0, 3)
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -152,7 +243,7 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         secret_key=("a",),
         hash_key="b",
     )
-    with pytest.raises(DatabaseError, match="Cannot open postgresql") as caught:
+    with pytest.raises(DatabaseError, match="Cannot open the database postgresql") as caught:
         setup.init(settings, KEYS, "robin", NOW)
     assert "secret" not in str(caught.value)
 

@@ -74,7 +74,7 @@ def sources_on_disk(home: Path) -> list[Source]:
 
 def say_not_live(slugs: Sequence[str]) -> None:
     for slug in slugs:
-        say(f"Changes in {slug} are not live → minicourse course apply {slug}")
+        say(f"Changes in {slug} are not live → {courses.step_to_live(slug)}")
 
 
 def _numbers(*names: str) -> list[tuple[str, str]]:

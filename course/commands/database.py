@@ -4,7 +4,6 @@ import click
 
 from course import setup
 from course.db import shown
-from course.errors import DatabaseError
 from course.settings import Settings
 
 
@@ -27,8 +26,6 @@ def upgrade() -> None:
       minicourse db upgrade
     """
     settings = Settings.load()
-    if not setup.is_installed(settings):
-        raise DatabaseError(f"No database at {shown(settings)}. Make one with: minicourse init")
     if setup.upgrade(settings):
         click.echo(f"Brought {shown(settings)} up to date.")
     else:

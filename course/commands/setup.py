@@ -55,7 +55,7 @@ def tell(settings: Settings, made: Made) -> None:
     if made.env_file:
         click.echo(f"Wrote {made.env_file}: every setting, explained; none is needed to begin.")
     for slug in not_live(settings):
-        say(f"{slug}: changes on disk are not live → minicourse course apply {slug}")
+        say(f"{slug}: changes on disk are not live → {courses.step_to_live(slug)}")
 
 
 def not_live(settings: Settings) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from course import installation
+from course import courses, installation
 from course import overview as overviews
 from course.commands.context import (
     ATTENTION,
@@ -124,7 +124,7 @@ def _length(span: timedelta) -> str:
 def _changes(found: Overview) -> str:
     if not found.changes_not_live:
         return "all live"
-    commands = [f"minicourse course apply {slug}" for slug in found.changes_not_live]
+    commands = [courses.step_to_live(slug) for slug in found.changes_not_live]
     return "\n".join(f"not live → {command}" for command in commands)
 
 

@@ -23,6 +23,7 @@ from course.commands.context import (
 )
 from course.commands.importing import import_
 from course.enrollment import Person
+from course.errors import NotFoundError
 from course.people import clean, parse_email
 from course.states import EnrollmentState
 from course.subscribers import Enrolled, Profile
@@ -198,14 +199,25 @@ def unsubscribe(email: str, course: str | None, why: str | None) -> None:
         --course job-search --why "by phone"
     """
     context = load()
-    stopped = context.raw_database.run(
-        lambda s: subscribers.unsubscribe(
-            s, email, course, who=context.who, why=why, now=context.now
-        )
-    )
+    stopped = context.raw_database.run(lambda s: _unsubscribe(s, email, course, why, context))
     scope = f"of {course}" if course else "of everything"
     what = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
     click.echo(f"{email} is out {scope}; {what}")
+
+
+def _unsubscribe(
+    session: Session, email: str, course: str | None, why: str | None, context: Context
+) -> list[str]:
+    try:
+        subscribers.find(session, email)
+    except NotFoundError:
+        raise NotFoundError(
+            f"No subscriber {email!r}, so nobody to take out. "
+            "See who there is with: minicourse subscriber list"
+        ) from None
+    return subscribers.unsubscribe(
+        session, email, course, who=context.who, why=why, now=context.now
+    )
 
 
 subscriber.add_command(import_)

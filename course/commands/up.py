@@ -12,6 +12,7 @@ from course.commands.setup import make_ready, tell
 from course.db import shown
 from course.errors import RefusedError
 from course.processes import ports
+from course.processes.alone import alone_in
 from course.processes.children import Children, wait_for
 from course.processes.stopping import SignalledStop
 from course.settings import Settings, is_loopback
@@ -32,13 +33,17 @@ def up(host: str, port: int | None) -> None:
       minicourse up
     """
     settings = Settings.load()
-    port = port or web_port(settings)
+    with alone_in(settings.home):
+        _run(settings, host, port or web_port(settings))
+
+
+def _run(settings: Settings, host: str, port: int) -> None:
     _require_free(settings, host, port)
     if settings.database_path is not None:
         settings, made = make_ready(settings, Clock(settings.clock_file).now())
         tell(settings, made)
     context.load().database.dispose()  # checked once here, in place of once in each child
-    _announce(settings, host, port)
+    _announce(settings)
     stop = SignalledStop()
     with Children(_environment(settings, port)) as children:
         _start(children, settings, host, port, stop)
@@ -48,8 +53,8 @@ def up(host: str, port: int | None) -> None:
 
 
 def _require_free(settings: Settings, host: str, port: int) -> None:
-    """Before anything starts: a second `up` must not disturb the first."""
-    again = "Is `minicourse up` running already? Another port: minicourse up --port PORT"
+    """Before anything starts: an `up` of another home must not be disturbed."""
+    again = "Is another `minicourse up` running? Another port: minicourse up --port PORT"
     ports.require_free(host, port, again)
     if settings.sendgrid_api_key is None:
         again = "Is a sandbox running already? Another port: SENDGRID_HOST=http://127.0.0.1:PORT"
@@ -64,20 +69,24 @@ def _environment(settings: Settings, port: int) -> dict[str, str]:
     return environment
 
 
-def _announce(settings: Settings, host: str, port: int) -> None:
-    rows: dict[str, object] = {
-        "home": settings.home,
-        "database": shown(settings),
-        "lessons": settings.home / "lessons",
-        "pages": ports.url(host, port),
-    }
-    if settings.sendgrid_api_key is None:
-        rows["inbox"] = f"{settings.mail_host} (no SENDGRID_API_KEY: all mail goes here)"
-    for name, value in rows.items():
-        click.echo(f"{name:<10}{value}")
+def _announce(settings: Settings) -> None:
+    _say("home", settings.home)
+    _say("database", shown(settings))
+    _say("lessons", settings.home / "lessons")
     if settings.sendgrid_api_key is not None:
         context.announce_mode(settings)
+
+
+def _announce_servers(settings: Settings, host: str, port: int) -> None:
+    """Once they answer: a URL that is printed can be opened."""
+    _say("pages", ports.url(host, port))
+    if settings.sendgrid_api_key is None:
+        _say("inbox", f"{settings.mail_host} (no SENDGRID_API_KEY: all mail goes here)")
     context.say("Ctrl-C ends it.")
+
+
+def _say(name: str, value: object) -> None:
+    click.echo(f"{name:<10}{value}")
 
 
 def _start(
@@ -93,4 +102,5 @@ def _start(
     for child, url in servers:
         wait_for(child, partial(ports.answers, url), stop)
     if not stop():
+        _announce_servers(settings, host, port)
         children.start("scheduler", "--announced")

@@ -94,10 +94,15 @@ def end_with(parent: int) -> None:
 def wait_for(
     child: Child, is_ready: Callable[[], bool], stop: Callable[[], bool] = lambda: False
 ) -> None:
-    """Return once a started child is ready; RefusedError when it ends or takes too long."""
+    """Return once a started child is ready; RefusedError when it is killed or takes too long.
+
+    A child that fails has printed why, and its word is the last.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while not stop() and not is_ready():
         if child.has_ended:
+            if child.process.returncode == 1:
+                sys.exit(1)
             raise RefusedError(f"`minicourse {child.name}` did not start ({child.ending}).")
         if time.monotonic() > deadline:
             raise RefusedError(f"`minicourse {child.name}` is not ready after half a minute.")

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from course.sandbox import events
 from course.sandbox.links import links, shown
 from course.sandbox.mails import Json, Mail
+from course.sandbox.snippets import snippet
 from course.sandbox.state import sandbox
 
 inbox = Blueprint("inbox", __name__)
@@ -123,6 +124,9 @@ def _headers(mail: Mail) -> list[tuple[str, str]]:
         "Date": format_datetime(mail.accepted_at),
     }
     return [(name, value) for name, value in (fixed | mail.headers).items() if value]
+
+
+inbox.add_app_template_filter(snippet)
 
 
 @inbox.app_template_filter()

@@ -54,6 +54,7 @@ class Store:
     def __init__(self, path: Path, *, posts_events: bool) -> None:
         self._posts_events = posts_events
         self._lock = threading.Lock()
+        _keep_private(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA busy_timeout = 10000")
@@ -160,6 +161,14 @@ class Store:
         """Take events up to an id off the waiting ones: posted, or given up."""
         with self._writing() as db:
             db.execute("UPDATE event SET is_waiting = 0 WHERE is_waiting AND id <= ?", (up_to,))
+
+
+def _keep_private(path: Path) -> None:
+    """The file holds people's mails. SQLite gives its helpers the same mode when it makes them."""
+    path.touch(mode=0o600)
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists():
+            file.chmod(0o600)
 
 
 def _mail(row: sqlite3.Row) -> Mail:

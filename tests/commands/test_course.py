@@ -48,6 +48,19 @@ def test_an_edit_waits_until_it_is_applied(world: World, minicourse: Minicourse)
     assert again.out == "job-search: nothing changed; revision 2 is live\n"
 
 
+def test_a_folder_that_can_never_be_applied_is_told_why(
+    world: World, minicourse: Minicourse
+) -> None:
+    lessons = world.settings.home / "lessons"
+    shutil.copytree(lessons / "job-search", lessons / "Bad Name")
+    for words in (["course", "list"], ["status"], ["init"]):
+        answer = minicourse(*words)
+        assert "rename the folder lessons/Bad Name: a-z" in " ".join(
+            (answer.out + answer.err).split()
+        )
+        assert "apply Bad" not in answer.out + answer.err
+
+
 def test_a_dry_run_of_apply_changes_nothing(world: World, minicourse: Minicourse) -> None:
     (world.settings.home / "lessons/job-search/05-plan-b.md").unlink()
     answer = minicourse("course", "apply", "job-search", "--dry-run")

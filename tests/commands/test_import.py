@@ -1,16 +1,19 @@
 """`subscriber import`: good rows taken in, bad ones told, nobody brought back."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from course.db import Database
 from course.enrollment import Person, Scope
 from course.errors import InvalidInputError
 from course.importing import BATCH, Row, Sheet, Skipped
-from course.models import Audit, Consent, Enrollment, Subscriber
+from course.models import Audit, Consent, Enrollment, Installation, Subscriber
 from tests.commands.conftest import Minicourse
 from tests.world import World
 
@@ -161,6 +164,29 @@ def test_more_people_than_one_transaction_takes(
     assert len(_emails(world)) == count
 
 
+def test_others_can_write_while_an_import_runs(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    """SQLite lets nobody queue: without pauses one who waits would look in vain for seconds."""
+    people.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(12 * BATCH)))
+    over = threading.Event()
+
+    def write_now_and_then() -> int:
+        other, times = Database(world.settings.database, patience_seconds=1), 0
+        while not over.wait(0.02):
+            with other.writing() as session:
+                session.execute(update(Installation).values(last_event_at=world.clock.course))
+            times += 1
+        other.dispose()
+        return times
+
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(write_now_and_then)
+        _import(minicourse, people)
+        over.set()
+    assert writer.result() >= 6
+
+
 def test_a_file_without_addresses_is_refused_before_anything_is_done(
     world: World, minicourse: Minicourse, people: Path
 ) -> None:
@@ -169,6 +195,7 @@ def test_a_file_without_addresses_is_refused_before_anything_is_done(
     assert answer.status == 1
     assert "`email`" in answer.err
     assert "mail,name" in answer.err
+    assert "email,name,zone (separated by commas, semicolons or tabs)" in answer.err
     assert _emails(world) == []
 
 
@@ -193,6 +220,8 @@ def _rows(text: str) -> list[Row | Skipped]:
     [
         "email,name,zone\nann@example.com,Ann,Europe/Paris\n",
         "Zone;E-Mail;EMAIL ;Name\nEurope/Paris;x;ann@example.com;Ann\n",  # as Excel may write it
+        "email\tname\tzone\nann@example.com\tAnn\tEurope/Paris\n",  # out of a spreadsheet
+        "email\tname, first\tname\tzone\nann@example.com\tx\tAnn\tEurope/Paris\n",
         'email,"name",zone\r\nann@example.com,"Ann",Europe/Paris\r\n',
         "email,name,zone\n\n ann@example.com , Ann ,Europe/Paris",
     ],

@@ -211,6 +211,12 @@ def test_what_is_not_written_as_the_help_says_exits_with_2(
     assert minicourse(*words.split()).status == 2
 
 
+def test_who_shall_be_taken_out_is_not_offered_to_be_added(minicourse: Minicourse) -> None:
+    answer = minicourse("subscriber", "unsubscribe", "nope@example.com")
+    assert "nope@example.com" in answer.err
+    assert answer.err.endswith("minicourse subscriber list\n")
+
+
 def test_without_a_database_each_command_names_init_and_the_place(
     world: World, minicourse: Minicourse
 ) -> None:

@@ -74,11 +74,44 @@ def test_a_second_up_is_refused_in_one_line_and_the_first_goes_on(
         status, printed = second.wait()
         assert at.are_served()
         assert child(house.home, "scheduler")
+    assert status == 1
+    assert printed == (
+        f"Error: `minicourse up` is running already in {house.home} (process {house.popen.pid}). "
+        "End it first with Ctrl-C there, or run this one in another home: "
+        "MINICOURSE_HOME=/another/folder minicourse up\n"
+    )
+
+
+def test_of_two_that_start_at_one_moment_one_runs(founded_home: Path, at: Addresses) -> None:
+    with (
+        running(founded_home, "cli.py", "up", **at.settings) as one,
+        running(founded_home, "cli.py", "up", **at.settings) as other,
+    ):
+        eventually(lambda: one.popen.poll() is not None or other.popen.poll() is not None)
+        loser, winner = (one, other) if one.popen.poll() is not None else (other, one)
+        status, printed = loser.wait()
+        assert status == 1
+        assert printed.startswith("Error: `minicourse up` is running already in ")
+        assert printed.count("\n") == 1
+        eventually(lambda: at.are_served() and child(founded_home, "scheduler"))
+        assert winner.popen.poll() is None
+        assert len(schedulers(founded_home)) == 1
+
+
+def schedulers(home: Path) -> list[int]:
+    return [pid for pid, words in processes_of(home).items() if "cli.py scheduler " in words]
+
+
+def test_another_home_is_refused_the_same_ports_in_one_line(
+    house: Process, at: Addresses, tmp_path: Path
+) -> None:
+    with running(make_home(tmp_path / "other"), "cli.py", "up", **at.settings) as second:
+        status, printed = second.wait()
     port = ports.address_of(at.pages)[1]
     assert status == 1
     assert printed == (
         f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use. "
-        "Is `minicourse up` running already? Another port: minicourse up --port PORT\n"
+        "Is another `minicourse up` running? Another port: minicourse up --port PORT\n"
     )
 
 
