@@ -172,7 +172,7 @@ def test_others_can_write_while_an_import_runs(
     over = threading.Event()
 
     def write_now_and_then() -> int:
-        other, times = Database(world.settings.database, patience_seconds=1), 0
+        other, times = Database(world.settings.database, patience_seconds=3), 0
         while not over.wait(0.02):
             with other.writing() as session:
                 session.execute(update(Installation).values(last_event_at=world.clock.course))
@@ -184,7 +184,7 @@ def test_others_can_write_while_an_import_runs(
         writer = pool.submit(write_now_and_then)
         _import(minicourse, people)
         over.set()
-    assert writer.result() >= 6
+    assert writer.result() >= 5
 
 
 def test_a_file_without_addresses_is_refused_before_anything_is_done(
