@@ -1,5 +1,5 @@
 # Everything starts from nothing but python3 and make; each target does its own set-up.
-.PHONY: help install demo up test e2e lint format lock
+.PHONY: help install demo up test e2e chaos lint format lock
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## Run the tests, but for those of `make e2e`
 
 e2e: $(INSTALLED) ## Run the tests that need processes, a browser or minutes
 	$(BIN)/pytest -m e2e
+
+chaos: $(INSTALLED) ## Prove for minutes, under fire, that nothing is lost and nothing goes twice
+	$(BIN)/python -m tests.chaos
 
 lint: $(INSTALLED) ## Check format, style and types
 	$(BIN)/ruff format --check .
