@@ -9,6 +9,7 @@ that; see SQLAlchemy's notes on pysqlite, "Serializable isolation / Savepoints".
 import functools
 import logging
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,7 +180,7 @@ def _on_sqlite_begin(connection: Any) -> None:
 def alembic_config(url: str) -> "Config":
     from alembic.config import Config
 
-    config = Config(SOURCE_ROOT / "alembic.ini")
+    config = Config(SOURCE_ROOT / "alembic.ini", stdout=sys.stdout)
     config.set_main_option("script_location", str(SOURCE_ROOT / "alembic"))
     config.attributes["url"] = url
     return config
