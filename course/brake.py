@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from course import history, holds, ledger
+from course import conditions, history, holds, ledger
 from course.history import Mail
 from course.models import Course, Delivery, Enrollment, Forecast, Hold, Installation
 from course.states import DeliveryState, EnrollmentState, HoldKind, HoldScope, MessageKind
@@ -77,7 +77,7 @@ def _is_all_held(session: Session) -> bool:
 
 def _waiting(now: datetime, real: datetime) -> list[ColumnElement[bool]]:
     """Lessons that may be claimed. Naming the rank leads to the index of what is pending."""
-    return [_IS_RANKED, Delivery.kind == MessageKind.LESSON, ledger.waiting(now, real)]
+    return [_IS_RANKED, Delivery.kind == MessageKind.LESSON, conditions.waiting(now, real)]
 
 
 _IS_RANKED = Delivery.rank.in_((ledger.RANK_WELCOME, ledger.RANK_LESSON))
@@ -85,7 +85,7 @@ _IS_RANKED = Delivery.rank.in_((ledger.RANK_WELCOME, ledger.RANK_LESSON))
 
 def _fresh(session: Session, now: datetime, real: datetime) -> Select[tuple[int]]:
     """The ids of the lessons that may be claimed and that nobody has looked at yet."""
-    found = ledger.joined(select(Delivery.id)).where(
+    found = conditions.joined(select(Delivery.id)).where(
         *_waiting(now, real), Enrollment.confirmed_at <= now - DAY
     )
     released_at = session.scalar(select(func.max(Hold.ended_at)).where(Hold.ended_by != WHO))

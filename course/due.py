@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, not_, select
 from sqlalchemy.orm import Session
 
-from course import courses, history, holds, installation, ledger, planning
+from course import conditions, courses, history, holds, installation, planning
 from course.history import Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
@@ -32,7 +32,7 @@ def would_send(session: Session, now: datetime, real: datetime) -> list[Mail]:
     return history.read(
         session,
         history.MAILS.where(
-            ledger.waiting(now, real), not_(suppressed(Subscriber.email_hash))
+            conditions.waiting(now, real), not_(suppressed(Subscriber.email_hash))
         ).order_by(Delivery.rank, Delivery.send_at, Delivery.id),
     )
 
@@ -59,25 +59,25 @@ def backlog(
 ) -> Backlog:
     """`failed` counts those since that time, or ever."""
     overdue = now - LATE_AFTER
-    waiting = and_(Delivery.state == S.PENDING, ledger.wanted(), not_(holds.held()))
+    waiting = and_(Delivery.state == S.PENDING, conditions.wanted(), not_(holds.held()))
     retrying = and_(waiting, Delivery.send_at <= now, Delivery.retry_at > real)
     failed = [Delivery.state == S.FAILED, not_(Delivery.superseded)]
     if failed_since is not None:
         failed.append(Delivery.settled_at >= failed_since)
     return Backlog(
-        due=ledger.count(session, ledger.waiting(now, real)) + _unplanned(session, now),
-        late=ledger.count(session, waiting, Delivery.send_at < overdue)
+        due=conditions.count(session, conditions.waiting(now, real)) + _unplanned(session, now),
+        late=conditions.count(session, waiting, Delivery.send_at < overdue)
         + _unplanned(session, overdue),
-        held=ledger.count(
+        held=conditions.count(
             session,
             Delivery.state == S.PENDING,
             Delivery.send_at <= now,
-            ledger.wanted(),
+            conditions.wanted(),
             holds.held(),
         ),
-        retrying=ledger.count(session, retrying),
-        unknown=ledger.count(session, Delivery.state == S.UNKNOWN),
-        failed=ledger.count(session, *failed),
+        retrying=conditions.count(session, retrying),
+        unknown=conditions.count(session, Delivery.state == S.UNKNOWN),
+        failed=conditions.count(session, *failed),
         retry_at=_first_retry(session, retrying),
     )
 

@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     exists,
     false,
-    func,
     literal,
     not_,
     or_,
@@ -26,12 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from course import holds
+from course import conditions, holds
 from course.db import insert_ignoring, is_postgresql
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
 from course.states import (
-    OPEN_ENROLLMENT,
-    RUNNING_COHORT,
     DeliveryState,
     EnrollmentState,
     MessageKind,
@@ -106,40 +103,6 @@ def plan(session: Session, rows: Sequence[Planned], now: datetime) -> None:
     session.execute(insert_ignoring(session, Delivery), values)
 
 
-def wanted() -> ColumnElement[bool]:
-    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: the enrollment still asks for this kind of mail."""
-    return case(
-        (Delivery.kind == MessageKind.CONFIRMATION, Enrollment.state == EnrollmentState.PENDING),
-        (
-            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
-            and_(Enrollment.state == EnrollmentState.ACTIVE, Cohort.state.in_(RUNNING_COHORT)),
-        ),
-        (
-            Delivery.kind.in_((MessageKind.JOINED, MessageKind.REMINDER)),
-            Enrollment.state == EnrollmentState.ACTIVE,
-        ),
-        else_=Enrollment.state.in_(OPEN_ENROLLMENT),
-    )
-
-
-def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> ColumnElement[bool]:
-    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: this row may be claimed now."""
-    return and_(
-        Delivery.state == S.PENDING,
-        Delivery.send_at <= now,
-        or_(Delivery.retry_at.is_(None), Delivery.retry_at <= real),
-        wanted(),
-        not_(holds.held(but=but_hold)),
-    )
-
-
-def joined(statement: Select[tuple[int]]) -> Select[tuple[int]]:
-    """Delivery with the enrollment and cohort that `wanted` and `held` ask about."""
-    return statement.join(Enrollment, Enrollment.id == Delivery.enrollment_id).join(
-        Cohort, Cohort.id == Enrollment.cohort_id
-    )
-
-
 def claim(
     session: Session,
     token: str,
@@ -159,8 +122,8 @@ def claim(
     """
     lost = Delivery.lost_claims >= SUSPECT_AFTER
     due = (
-        joined(select(Delivery.id))
-        .where(waiting(now, real, but_hold=but_hold), lost if suspects else not_(lost))
+        conditions.joined(select(Delivery.id))
+        .where(conditions.waiting(now, real, but_hold=but_hold), lost if suspects else not_(lost))
         .order_by(Delivery.rank, Delivery.send_at, Delivery.id)
         .limit(limit)
         .with_for_update(of=Delivery, skip_locked=True)
@@ -249,7 +212,7 @@ def cross(
         .where(
             *mine,
             Delivery.lease_until > real,
-            exists(around.where(wanted(), not_(barred), not_(holds.held(but=but_hold)))),
+            exists(around.where(conditions.wanted(), not_(barred), not_(holds.held(but=but_hold)))),
         )
         .values(state=S.SENDING, request_id=request.id)
         .returning(Delivery.id)
@@ -265,17 +228,6 @@ def cross(
     return Crossed(request.id, crossed)
 
 
-def is_over() -> ColumnElement[bool]:
-    """SQL over Delivery ⋈ Enrollment: nobody will ask for this mail any more."""
-    return or_(
-        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
-        and_(
-            Delivery.kind == MessageKind.CONFIRMATION,
-            Enrollment.state != EnrollmentState.PENDING,
-        ),
-    )
-
-
 def _turn_away(
     session: Session,
     mine: list[ColumnElement[bool]],
@@ -284,7 +236,7 @@ def _turn_away(
     now: datetime,
 ) -> None:
     """What did not pass the guard of T3, while it is still claimed by us."""
-    left = is_over()
+    left = conditions.is_over()
     reason = case(
         (exists(around.where(barred)), literal("suppressed")),
         (exists(around.where(left)), literal("not wanted any more")),
@@ -600,14 +552,3 @@ def lock(session: Session, ids: Sequence[int]) -> None:
     session.execute(
         select(Delivery.id).where(Delivery.id.in_(ids)).order_by(Delivery.id).with_for_update()
     )
-
-
-def count(session: Session, *where: ColumnElement[bool]) -> int:
-    """How many deliveries are like that; joined with enrollment and cohort."""
-    statement = (
-        select(func.count(Delivery.id))
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .where(*where)
-    )
-    return session.scalar(statement) or 0

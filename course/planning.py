@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, false, select, update
 from sqlalchemy.orm import Session
 
-from course import courses, ledger, timing
+from course import conditions, courses, ledger, timing
 from course.curriculum import Course as Curriculum
 from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.states import (
@@ -246,7 +246,7 @@ def _waiting_late(
             Delivery.rank == ledger.RANK_LESSON,
             Delivery.kind == MessageKind.LESSON,
             Delivery.send_at < now - timing.LATE_AFTER,
-            ledger.waiting(now, real),
+            conditions.waiting(now, real),
         )
         .order_by(Delivery.id)
         .limit(limit)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, exists, not_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, evidence, ledger
+from course import audit, brake, conditions, evidence, ledger
 from course.errors import NotFoundError, RefusedError
 from course.evidence import Advice
 from course.models import Delivery, Enrollment, Request
@@ -157,7 +157,7 @@ def _resend(
         now,
         exists(
             select(1)
-            .where(Enrollment.id == Delivery.enrollment_id, ledger.is_over())
+            .where(Enrollment.id == Delivery.enrollment_id, conditions.is_over())
             .correlate(Delivery)
         ),
         *where,

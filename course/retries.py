@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, func, literal, not_, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, ledger
+from course import audit, brake, conditions, ledger
 from course.db import insert_ignoring
 from course.errors import NotFoundError, RefusedError
 from course.models import Delivery, Enrollment
@@ -77,7 +77,7 @@ def retry(session: Session, ids: Sequence[int], *, who: str, now: datetime) -> R
 
 
 def _is_over() -> ColumnElement[bool]:
-    mine = select(1).where(Enrollment.id == Delivery.enrollment_id, ledger.is_over())
+    mine = select(1).where(Enrollment.id == Delivery.enrollment_id, conditions.is_over())
     return exists(mine.correlate(Delivery))
 
 

@@ -61,6 +61,7 @@ _FIGURES = {
     "schedulers asleep past their lease": "slept",
     "immediate restarts of the database": "restarted",
     "schedulers that found no database": "fallen",
+    "holds of the brake, released": "released",
     "accepted twice": "accepted_twice",
     "lost": "lost",
     "unknown before events": "unknown_before",

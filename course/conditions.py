@@ -1,0 +1,72 @@
+"""What a delivery must be like to be sent: conditions in SQL, each written once."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select
+from sqlalchemy.orm import Session
+
+from course import holds
+from course.models import Cohort, Delivery, Enrollment
+from course.states import (
+    OPEN_ENROLLMENT,
+    RUNNING_COHORT,
+    DeliveryState,
+    EnrollmentState,
+    MessageKind,
+)
+
+
+def wanted() -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: the enrollment still asks for this kind of mail."""
+    return case(
+        (Delivery.kind == MessageKind.CONFIRMATION, Enrollment.state == EnrollmentState.PENDING),
+        (
+            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
+            and_(Enrollment.state == EnrollmentState.ACTIVE, Cohort.state.in_(RUNNING_COHORT)),
+        ),
+        (
+            Delivery.kind.in_((MessageKind.JOINED, MessageKind.REMINDER)),
+            Enrollment.state == EnrollmentState.ACTIVE,
+        ),
+        else_=Enrollment.state.in_(OPEN_ENROLLMENT),
+    )
+
+
+def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment ⋈ Cohort: this row may be claimed now."""
+    return and_(
+        Delivery.state == DeliveryState.PENDING,
+        Delivery.send_at <= now,
+        or_(Delivery.retry_at.is_(None), Delivery.retry_at <= real),
+        wanted(),
+        not_(holds.held(but=but_hold)),
+    )
+
+
+def is_over() -> ColumnElement[bool]:
+    """SQL over Delivery ⋈ Enrollment: nobody will ask for this mail any more."""
+    return or_(
+        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
+        and_(
+            Delivery.kind == MessageKind.CONFIRMATION,
+            Enrollment.state != EnrollmentState.PENDING,
+        ),
+    )
+
+
+def joined(statement: Select[tuple[int]]) -> Select[tuple[int]]:
+    """Delivery with the enrollment and cohort that `wanted` and `held` ask about."""
+    return statement.join(Enrollment, Enrollment.id == Delivery.enrollment_id).join(
+        Cohort, Cohort.id == Enrollment.cohort_id
+    )
+
+
+def count(session: Session, *where: ColumnElement[bool]) -> int:
+    """How many deliveries are like that; joined with enrollment and cohort."""
+    statement = (
+        select(func.count(Delivery.id))
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(*where)
+    )
+    return session.scalar(statement) or 0
