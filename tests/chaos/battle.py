@@ -49,6 +49,8 @@ SPEED = {
     "BREAKER_MAX_SECONDS": "1",
     "TICK_SECONDS": "0.25",
 }
+# All events have come when the policy is asked.
+AUTO = {"UNKNOWN_POLICY": "auto", "AUTO_WAIT_HOURS": "0"}
 KEYS = {"SECRET_KEY": "a secret for the battle", "HASH_KEY": "a hash key for the battle"}
 # A course's hour comes in each of them at another time: many small batches, not two large ones.
 ZONES = (
@@ -75,6 +77,9 @@ class Plan:
     seed: int
     schedulers: int = 4
     lessons: int = 7
+    unknown: str = (
+        "resolve"  # what decides at the end: `resolve`, by a person, or the policy `auto`
+    )
     wrong_ledger: str | None = None
 
 
@@ -313,7 +318,7 @@ class _Battle:
         self.crew.end()
         self.result.unknown_after = self._unknown()
         self._check()
-        self._resolve()
+        self._decide()
 
     def _live_to_the_end(self) -> None:
         ends = time.monotonic() + PATIENCE_SECONDS
@@ -329,8 +334,20 @@ class _Battle:
             f"delivery does not come to an end: {self._progress()}; holds: {standing}"
         )
 
-    def _resolve(self) -> None:
-        """A person orders what is left to be sent again: then everybody has everything."""
+    def _decide(self) -> None:
+        """What is left is sent again: then everybody has everything, and nobody anything twice."""
+        if self.plan.unknown == "auto":
+            self._let_the_policy_decide()
+        else:
+            self._let_a_person_decide()
+        self.result.unknown_resolved = self._unknown()
+        # What goes again now is out of its order; but it was not taken before.
+        ledger, taken = self._look(), self.taken
+        self.result.breaches += checker.accepted_twice(taken)
+        self.result.breaches += checker.accepted_in_the_ledger_alone(ledger, taken)
+        self.result.breaches += checker.undecided(ledger)
+
+    def _let_a_person_decide(self) -> None:
         unknown = Which(self.clock.now() + timedelta(days=365))
         while self._run(
             lambda s: resolving.resolve(
@@ -341,12 +358,15 @@ class _Battle:
         self.crew.start()
         self._live_to_the_end()
         self.crew.end()
-        self.result.unknown_resolved = self._unknown()
-        # What goes again now is out of its order; but it was not taken before.
-        ledger, taken = self._look(), self.taken
-        self.result.breaches += checker.accepted_twice(taken)
-        self.result.breaches += checker.accepted_in_the_ledger_alone(ledger, taken)
-        self.result.breaches += checker.undecided(ledger)
+
+    def _let_the_policy_decide(self) -> None:
+        self.crew.environment = {**self.crew.environment, **AUTO}
+        self.crew.start()
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while self._unknown() and time.monotonic() < ends:
+            tell(self.database, KEYS["HASH_KEY"], self.taken, self.clock.now())
+            self._live_to_the_end()
+        self.crew.end()
 
     # Truth -------------------------------------------------------------------------------------
 

@@ -1,21 +1,21 @@
-"""The short form of `make chaos`, and its own proof: a ledger that is wrong does not survive it.
-
-It takes minutes, so it is run by name: `pytest -m e2e tests/chaos/short_form.py`.
-"""
+"""The short form of `make chaos`, and its own proof: a ledger that is wrong does not survive it."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.__main__ import DECIDES
 from tests.chaos.battle import Plan, fight
-from tests.chaos.databases import KINDS
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("database", KINDS)
-def test_nothing_is_lost_and_nothing_goes_twice(database: str, tmp_path: Path) -> None:
-    result = fight(Plan(database, learners=300, seconds=12, seed=1, lessons=3), tmp_path)
+@pytest.mark.parametrize(("database", "unknown"), DECIDES.items())
+def test_nothing_is_lost_and_nothing_goes_twice(
+    database: str, unknown: str, tmp_path: Path
+) -> None:
+    plan = Plan(database, learners=300, seconds=12, seed=1, lessons=3, unknown=unknown)
+    result = fight(plan, tmp_path)
     assert result.breaches == []
     assert result.accepted > 2 * result.learners
     assert result.killed >= 5
