@@ -1,5 +1,5 @@
 # Everything starts from nothing but python3 and make; each target does its own set-up.
-.PHONY: help install demo up test e2e chaos lint format lock
+.PHONY: help install demo up test e2e chaos bench lint format lock
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -24,6 +24,9 @@ e2e: $(INSTALLED) ## Run the tests that need processes, a browser or minutes
 
 chaos: $(INSTALLED) ## Prove for minutes, under fire, that nothing is lost and nothing goes twice
 	$(BIN)/python -m tests.chaos
+
+bench: $(INSTALLED) ## Measure what sending costs, beside what else one could do
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(INSTALLED) ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -16,8 +16,8 @@ from course import delivery
 from course.clock import Clock
 from course.commands import context
 from course.db import is_busy
-from course.delivery import Office, Report
 from course.errors import MinicourseError
+from course.office import Office, Report
 from course.processes.ports import require_sandbox
 from course.processes.stopping import SignalledStop, Stop
 

@@ -7,15 +7,16 @@ nothing new. A mistake (a wrong date, three days without a scheduler) stands in 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from course import conditions, history, holds, ledger
 from course.history import Mail
-from course.models import Course, Delivery, Enrollment, Forecast, Hold, Installation
+from course.models import Cohort, Course, Delivery, Enrollment, Forecast, Hold, Installation
 from course.states import DeliveryState, EnrollmentState, HoldKind, HoldScope, MessageKind
 
 DAY = timedelta(days=1)
@@ -38,14 +39,46 @@ def check(session: Session, now: datetime, real: datetime) -> Hold | None:
     Nothing counts that a person let go, by releasing a hold, after it was planned; nor what follows
     from a confirmation or an import of the last day; nor the first day of a new ledger.
     """
-    if _is_all_held(session):
+    finding = look(session, now, real)
+    return act(session, finding, now, real) if finding else None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Too much wants to leave: what there is too much of, and some of it."""
+
+    reason: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How many lessons the coming day will bring, and when that was counted: what is planned
+    after that has not been looked at."""
+
+    made_at: datetime
+    lessons: int
+
+
+def look(session: Session, now: datetime, real: datetime) -> Alarm | Note | None:
+    """Reads only: where much waits or comes this takes a while, and need not hold anybody up."""
+    if holds.is_all_held(session):
         return None
     fresh = _fresh(session, now, real)
     if _count(session, fresh, at_most=FREE_OVERDUE) > FREE_OVERDUE:
         reason = _excess(session, fresh, now)
         if reason:
-            return _place(session, fresh, reason, now, real)
-    _note(session, now)
+            return Alarm(reason, tuple(_examples(session, fresh, now)))
+    return Note(now, _coming(session, now)) if session.scalar(select(is_note_due(now))) else None
+
+
+def act(session: Session, finding: Alarm | Note, now: datetime, real: datetime) -> Hold | None:
+    """Write down what a look has found a moment ago: the hold, if any."""
+    if isinstance(finding, Alarm):
+        return _place(session, finding, now, real)
+    session.execute(delete(Forecast).where(Forecast.made_at <= now - 2 * DAY))
+    session.add(Forecast(made_at=finding.made_at, lessons=finding.lessons))
+    session.flush()
     return None
 
 
@@ -67,12 +100,6 @@ def first(session: Session, now: datetime, real: datetime) -> list[Mail]:
 
 
 # What wants to leave ------------------------------------------------------------------------------
-
-
-def _is_all_held(session: Session) -> bool:
-    """Nothing leaves, so there is nothing to stop, and nothing that a note could call looked at."""
-    standing = select(Hold.id).where(Hold.ended_at.is_(None), Hold.scope == HoldScope.ALL)
-    return session.scalar(standing.limit(1)) is not None
 
 
 def _waiting(now: datetime, real: datetime) -> list[ColumnElement[bool]]:
@@ -147,20 +174,26 @@ def _of_today(now: datetime) -> ColumnElement[bool]:
 
 
 def _is_large_part(session: Session, overdue: int) -> bool:
-    """More than a tenth of the active. Counting stops there: the cost follows what is overdue."""
+    """More than a tenth of the active. Counting stops there: the cost follows what is overdue.
+    Naming the cohorts, all of them, leads to the index that knows their states."""
     enough = ACTIVE_PER_OVERDUE * overdue
-    active = select(Enrollment.id).where(Enrollment.state == EnrollmentState.ACTIVE)
+    active = select(Enrollment.id).where(
+        Enrollment.cohort_id.in_(select(Cohort.id)), Enrollment.state == EnrollmentState.ACTIVE
+    )
     return _count(session, active, at_most=enough) < enough
 
 
 # Noting, and holding ------------------------------------------------------------------------------
 
 
-def _note(session: Session, now: datetime) -> None:
-    """Write down what the coming day brings, unless that was done a moment ago."""
+def is_note_due(now: datetime) -> ColumnElement[bool]:
+    """SQL: the last note was not made just now."""
     recent = and_(Forecast.made_at > now - NOTED_EVERY, Forecast.made_at <= now)
-    if session.scalar(select(Forecast.id).where(recent, not_(Forecast.is_order)).limit(1)):
-        return
+    return not_(exists().where(recent, not_(Forecast.is_order)))
+
+
+def _coming(session: Session, now: datetime) -> int:
+    """What the coming day brings: learners whose time comes, and rows that wait for theirs."""
     due = select(Enrollment.id).where(
         Enrollment.state == EnrollmentState.ACTIVE,
         Enrollment.next_due_at > now,
@@ -172,23 +205,18 @@ def _note(session: Session, now: datetime) -> None:
         Delivery.send_at > now,
         Delivery.send_at <= now + FORESIGHT,
     )
-    session.execute(delete(Forecast).where(Forecast.made_at <= now - 2 * DAY))
-    lessons = _count(session, due) + _count(session, planned)
-    session.add(Forecast(made_at=now, lessons=lessons))
-    session.flush()
+    return _count(session, due) + _count(session, planned)
 
 
-def _place(
-    session: Session, fresh: Select[tuple[int]], reason: str, now: datetime, real: datetime
-) -> Hold:
+def _place(session: Session, alarm: Alarm, now: datetime, real: datetime) -> Hold:
     """One hold, whoever else finds the same at this moment. Its text names deliveries, no address:
     those would outlive their erasure."""
     session.get_one(Installation, 1, with_for_update=True)
-    told = ", ".join(_examples(session, fresh, now))
     scope = holds.Scope(HoldScope.ALL)
-    hold = holds.place(session, scope, HoldKind.BRAKE, why=reason, who=WHO, now=now, real=real)
+    why = alarm.reason
+    hold = holds.place(session, scope, HoldKind.BRAKE, why=why, who=WHO, now=now, real=real)
     hold.why = (
-        f"{reason}. For example {told}. "
+        f"{why}. For example {', '.join(alarm.examples)}. "
         f"Who they are: minicourse send release {hold.id} --dry-run; "
         f"if it is right: minicourse send release {hold.id}"
     )

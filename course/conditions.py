@@ -15,6 +15,10 @@ from course.states import (
     MessageKind,
 )
 
+# Confirmations, welcome mails, lessons. They are named so that the index of what waits is entered
+# at the earliest of each rank, and left at what is not due yet.
+EVERY_RANK = (0, 1, 2)
+
 
 def wanted() -> ColumnElement[bool]:
     """SQL over Delivery ⋈ Enrollment ⋈ Cohort: the enrollment still asks for this kind of mail."""
@@ -36,6 +40,7 @@ def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> Co
     """SQL over Delivery ⋈ Enrollment ⋈ Cohort: this row may be claimed now."""
     return and_(
         Delivery.state == DeliveryState.PENDING,
+        Delivery.rank.in_(EVERY_RANK),
         Delivery.send_at <= now,
         or_(Delivery.retry_at.is_(None), Delivery.retry_at <= real),
         wanted(),

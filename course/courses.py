@@ -1,21 +1,22 @@
 """Courses in the database: applied revisions, the live one, publishing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from course import cohorts, curriculum, ledger
 from course.curriculum import Course as Curriculum
 from course.errors import NotFoundError, RefusedError
-from course.models import Cohort, Course, Enrollment, Revision
+from course.models import Cohort, Course, Revision
 from course.sources import Source
-from course.states import EnrollmentState
 
 DRAFT, PUBLISHED = "draft", "published"
+# So many read curricula are kept.
+_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
 
     where = f"lessons/{source.slug}/"
     compiled = rendering.compile_course(source.slug, source.files, where=where)
-    course = session.scalar(select(Course).where(Course.slug == source.slug).with_for_update())
+    # Locked so that planners, whose rows refer to the course, need not wait.
+    course = session.scalar(
+        select(Course).where(Course.slug == source.slug).with_for_update(key_share=True)
+    )
     if course is None:
         course = Course(slug=source.slug, state=DRAFT, created_at=now)
         session.add(course)
@@ -66,18 +70,9 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
     session.flush()
     lessons = [lesson.slug for lesson in compiled.course.lessons]
     ledger.cancel_removed(session, course.id, lessons, now)
-    _look_again(session, course.id, now)
+    # What comes next, and when, may be another for every learner.
+    session.execute(update(Cohort).where(Cohort.course_id == course.id).values(look_again_from=0))
     return revision, True
-
-
-def _look_again(session: Session, course_id: int, now: datetime) -> None:
-    """What comes next, and when, may be another for every learner of the course."""
-    session.execute(
-        update(Enrollment)
-        .where(Enrollment.course_id == course_id, Enrollment.state == EnrollmentState.ACTIVE)
-        .values(next_due_at=now)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def step_to_live(slug: str) -> str:
@@ -107,12 +102,7 @@ def publish(session: Session, slug: str, now: datetime) -> Cohort:
 
 def all_live(session: Session) -> list[Live]:
     """Every course with an applied revision, by name."""
-    rows = session.execute(
-        select(Course, Revision)
-        .join(Revision, Course.live_revision_id == Revision.id)
-        .order_by(Course.slug)
-    )
-    return [_live(course, revision) for course, revision in rows]
+    return _read(session, _LIVE.order_by(Course.slug))
 
 
 def published(session: Session) -> list[Live]:
@@ -121,24 +111,25 @@ def published(session: Session) -> list[Live]:
 
 def live(session: Session, slug: str) -> Live:
     """The course of that slug as it is sent now; NotFoundError names those that exist."""
-    row = session.execute(
-        select(Course, Revision)
-        .join(Revision, Course.live_revision_id == Revision.id)
-        .where(Course.slug == slug)
-    ).one_or_none()
-    if row is None:
+    found = _read(session, _LIVE.where(Course.slug == slug))
+    if not found:
         known = ", ".join(session.scalars(select(Course.slug).order_by(Course.slug))) or "none"
         raise NotFoundError(
             f"No course {slug!r} in the database; there is: {known}. "
             "A new folder in lessons/ goes in with: minicourse course apply NAME"
         )
-    return _live(*row)
+    return found[0]
 
 
 def by_id(session: Session, course_id: int) -> Live:
-    course = session.get_one(Course, course_id)
-    assert course.live_revision_id is not None
-    return _live(course, session.get_one(Revision, course.live_revision_id))
+    return by_ids(session, [course_id])[course_id]
+
+
+def by_ids(session: Session, course_ids: Collection[int]) -> dict[int, Live]:
+    """These courses as they are sent now, in one question at the most."""
+    if not course_ids:
+        return {}
+    return {one.id: one for one in _read(session, _LIVE.where(Course.id.in_(course_ids)))}
 
 
 def revision_files(session: Session, revision_id: int) -> tuple[str, dict[str, str]]:
@@ -153,22 +144,41 @@ def waiting_changes(session: Session, sources: Sequence[Source]) -> list[str]:
     return [item.slug for item in sources if hashes.get(item.slug) != item.content_hash]
 
 
-def _live(course: Course, revision: Revision) -> Live:
-    return Live(
-        id=course.id,
-        slug=course.slug,
-        state=course.state,
-        revision_id=revision.id,
-        revision_number=revision.number,
-        content_hash=revision.content_hash,
-        curriculum=_curriculum(course.slug, revision.content_hash, _frozen(revision.files)),
-    )
+_LIVE: Select[*tuple[Any, ...]] = select(
+    Course.id,
+    Course.slug,
+    Course.state,
+    Course.live_revision_id.label("revision_id"),
+    Revision.number,
+    Revision.content_hash,
+).join(Revision, Course.live_revision_id == Revision.id)
 
 
-def _frozen(files: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(files.items())
+def _read(session: Session, statement: Select[*tuple[Any, ...]]) -> list[Live]:
+    """The courses of a statement that narrows `_LIVE`."""
+    return [
+        Live(
+            id=row.id,
+            slug=row.slug,
+            state=row.state,
+            revision_id=row.revision_id,
+            revision_number=row.number,
+            content_hash=row.content_hash,
+            curriculum=_curriculum(session, row),
+        )
+        for row in session.execute(statement).all()
+    ]
 
 
-@lru_cache(maxsize=64)
-def _curriculum(slug: str, _hash: str, files: tuple[tuple[str, str], ...]) -> Curriculum:
-    return curriculum.parse(slug, dict(files))
+_curricula: dict[tuple[str, str], Curriculum] = {}
+
+
+def _curriculum(session: Session, row: Row[*tuple[Any, ...]]) -> Curriculum:
+    """A revision's files are large, and the same hash means the same files: each is read once."""
+    key = row.slug, row.content_hash
+    if key not in _curricula:
+        files = session.scalars(select(Revision.files).where(Revision.id == row.revision_id)).one()
+        if len(_curricula) == _KEPT:
+            _curricula.clear()
+        _curricula[key] = curriculum.parse(row.slug, files)
+    return _curricula[key]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -19,11 +19,13 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from course.errors import CourseError, NotFoundError
-from course.timing import After, Late, Rhythm
+from course.timing import After, Late, Rhythm, Step
 
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COURSE_FILE = "course.toml"
 ABOUT_FILE = "about.md"
@@ -54,6 +56,17 @@ def parse_hour(value: object) -> time:
     raise ValueError(f"{value!r} is not an hour; write it like 09:00")
 
 
+def parse_window(value: object) -> tuple[time, time]:
+    """`"08:00-20:00"`: two hours of one day."""
+    match = re.fullmatch(r"(\d\d:\d\d)\s*[-–]\s*(\d\d:\d\d)", str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a window; write it like 08:00-20:00")
+    opens, closes = parse_hour(match[1]), parse_hour(match[2])
+    if opens >= closes:
+        raise ValueError(f"{value!r} must open before it closes, on the same day")
+    return opens, closes
+
+
 def parse_gap(value: object) -> timedelta:
     match = re.fullmatch(r"(\d{1,4})h", value) if isinstance(value, str) else None
     if not match or timedelta(hours=int(match[1])) > LONGEST_WAIT:
@@ -62,12 +75,18 @@ def parse_gap(value: object) -> timedelta:
 
 
 def parse_after(value: object) -> After:
-    """`2` (days), `"2 days"`, `"4h"` or `"4 hours"`; a year at the most."""
+    """`2` (days), `"2 days"`, `"4h"`, `"4 hours"` or `"next monday"`; a year at the most."""
+    if isinstance(value, str) and (
+        named := re.fullmatch(r"next\s+([a-z]+)", value.strip().lower())
+    ):
+        return After(weekday=_weekday(named[1][:3] if named[1] in _DAY_NAMES else named[1]))
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         value = f"{value} days"
     match = re.fullmatch(r"(\d{1,9})\s*(d|days?|h|hours?)", str(value).strip())
     if not match:
-        raise ValueError(f"{value!r} is not a wait; write days like 2, or hours like 4h")
+        raise ValueError(
+            f"{value!r} is not a wait; write days like 2, hours like 4h, or next monday"
+        )
     count = int(match[1])
     if timedelta(days=count) > LONGEST_WAIT and match[2].startswith("d"):
         raise ValueError(f"{value} is more than a year")
@@ -85,6 +104,13 @@ def _weekday(value: object) -> int:
 Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
 Hour = Annotated[time, BeforeValidator(parse_hour)]
 Weekday = Annotated[int, BeforeValidator(_weekday)]
+Window = Annotated[tuple[time, time], BeforeValidator(parse_window)]
+
+
+def _one_of_both(table: M) -> M:
+    if {"hour", "window"} <= table.model_fields_set:
+        raise ValueError("give an hour or a window, not both")
+    return table
 
 
 class _Table(BaseModel):
@@ -103,6 +129,7 @@ class Schedule(_Table):
     zone: Zone
     weekdays: tuple[Weekday, ...] = (0, 1, 2, 3, 4)
     hour: Hour = time(9)
+    window: Window | None = None
     minimum_gap: Annotated[timedelta, BeforeValidator(parse_gap)] = timedelta(hours=18)
     skip_dates: tuple[date, ...] = ()
     late: Late = Late.SHIFT
@@ -113,6 +140,10 @@ class Schedule(_Table):
         if not value:
             raise ValueError("name at least one weekday")
         return value
+
+    @model_validator(mode="after")
+    def _hour_or_window(self) -> Self:
+        return _one_of_both(self)
 
 
 class Tracking(_Table):
@@ -156,7 +187,14 @@ class _FrontMatter(_Table):
     subject: Line = Field(min_length=1)
     preheader: Line = ""
     after: Annotated[After, BeforeValidator(parse_after)]
+    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1)] | None = None
+    hour: Hour | None = None
+    window: Window | None = None
     slug: str | None = Field(None, pattern=SLUG.pattern)
+
+    @model_validator(mode="after")
+    def _hour_or_window(self) -> Self:
+        return _one_of_both(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +207,8 @@ class Lesson:
     subject: str
     preheader: str
     after: After
+    weekdays: frozenset[int] | None
+    hours: tuple[time, time | None] | None  # its own hour, or window
     body: str
     body_line: int
     subject_line: int
@@ -200,11 +240,21 @@ class Course:
             raise NotFoundError(f"No lesson {slug!r} in course {self.slug}; it has: {known}")
         return self.by_slug[slug]
 
-    def rhythm(self, zone: ZoneInfo | None) -> Rhythm:
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(
+            Step(lesson.slug, lesson.after, lesson.weekdays, *(lesson.hours or ()))
+            for lesson in self.lessons
+        )
+
+    def rhythm(self, zone: ZoneInfo | None, hour: time | None = None) -> Rhythm:
+        """For somebody in that zone, at the hour that they chose, if any."""
+        opens, closes = self.schedule.window or (self.schedule.hour, None)
         return Rhythm(
             zone=zone or self.schedule.zone,
             weekdays=frozenset(self.schedule.weekdays),
-            at=self.schedule.hour,
+            at=hour or opens,
+            until=None if hour else closes,
             skip_dates=frozenset(self.schedule.skip_dates),
             minimum_gap=self.schedule.minimum_gap,
         )
@@ -233,7 +283,7 @@ def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
 def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
     name = f"{where}{COURSE_FILE}"
     if COURSE_FILE not in files:
-        raise CourseError(f"{name}: is missing; see the one in lessons/job-search for every key")
+        raise CourseError(f"{name}: is missing; begin with: minicourse course new")
     text = files[COURSE_FILE]
     try:
         data = tomllib.loads(text)
@@ -273,6 +323,8 @@ def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
         raise CourseError(f"{place}:{line}: {error.problem or 'is not YAML'}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that is none
+        raise CourseError(f"{place}:2: cannot be read: {error}") from None
     if not isinstance(data, dict):
         raise CourseError(f"{place}:2: front matter is lines like `subject: …`")
     head = _validated(_FrontMatter, data, place, front, first_line=2)
@@ -288,6 +340,8 @@ def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
         subject=head.subject,
         preheader=head.preheader,
         after=head.after,
+        weekdays=None if head.weekdays is None else frozenset(head.weekdays),
+        hours=head.window or ((head.hour, None) if head.hour else None),
         body=body,
         body_line=text[: match.end()].count("\n") + 1,
         subject_line=2 + line_of(front, ["subject"]),

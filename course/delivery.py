@@ -1,101 +1,26 @@
-"""One tick: look at who is due, claim, render, cross the line, send, settle.
+"""One tick: look at who is due, and send what waits, claim by claim."""
 
-The order of the last three is the whole promise: a row is committed as `sending` before its bytes
-leave, and only the provider's answer (or its events) moves it on. A process may end anywhere.
-"""
-
-import logging
-import random
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import lru_cache, partial
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Semaphore
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from course import (
-    brake,
-    copies,
-    courses,
-    holds,
-    installation,
-    ledger,
-    packing,
-    planning,
-    rendering,
-    resolving,
-    throttle,
-    tokens,
-)
-from course.answers import Answer, Verdict
-from course.clock import Clock
-from course.db import Database, real_now
-from course.errors import ModeError
-from course.ledger import Claimed, Crossed
-from course.mailer import Mailer
-from course.models import Hold, Installation, Request
-from course.packing import Parcel
-from course.rendering import CompiledCourse, Site
-from course.settings import Settings
-from course.states import HoldKind, HoldScope, Mode
+from course import agenda, brake, holds, ledger, planning, resolving, throttle
+from course.batch import Batch
+from course.db import real_now
+from course.models import Installation
+from course.office import Office, Report
 
-log = logging.getLogger(__name__)
-
-# A process that slept between the line and its bytes must not send when it wakes.
-LINE_SECONDS = 5
-# So many rows refused one by one, and none taken: it is not the rows.
-_ENOUGH = 3
 _TICK_NOTED_EVERY = timedelta(seconds=5)
 
 
 def _never() -> bool:
     return False
-
-
-def _unobserved(label: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Office:
-    """What sending needs, put together by an edge. `reached` hears of each step by name, so that
-    a test can end the process there."""
-
-    database: Database
-    settings: Settings
-    mailer: Mailer
-    clock: Clock
-    reached: Callable[[str], None] = _unobserved
-
-    @property
-    def site(self) -> Site:
-        return site_of(self.settings)
-
-    @property
-    def lease(self) -> timedelta:
-        return timedelta(seconds=self.settings.lease_seconds)
-
-
-def site_of(settings: Settings) -> Site:
-    return Site(
-        public_url=settings.public_url,
-        postal_address=settings.postal_address,
-        reply_to=settings.mail_reply_to or settings.mail_from,
-    )
-
-
-@dataclass
-class Report:
-    """What one tick did, in mails (learners for `looked_at`)."""
-
-    looked_at: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def did_something(self) -> bool:
-        return bool(self.looked_at or self.counts.total())
 
 
 def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = False) -> Report:
@@ -105,14 +30,29 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
     breaker's wait says.
     """
     report = Report()
-    _reap(office, report)
-    _plan(office, report, stop)
-    _look_before_sending(office, report)
-    _probe_holds(office, report)
-    while not stop() and _Batch.take(office, report, at_once=at_once).send(stop):
-        at_once = False
-    office.database.run(_note_tick)
+    todo = _agenda(office)
+    if todo.work:
+        _reap(office, report)
+        _plan(office, report, stop)
+        _settle_old_doubts(office, report)
+        _mind_the_brake(office, report)
+        _probe_holds(office, report)
+        _send(office, report, stop, at_once=at_once)
+    if todo.sign_of_life:
+        office.database.run(_note_tick)
     return report
+
+
+def _agenda(office: Office) -> agenda.Agenda:
+    with office.database.reading() as session:
+        return agenda.look(
+            session,
+            office.clock.now(),
+            real_now(session),
+            lease=office.lease,
+            noted_every=_TICK_NOTED_EVERY,
+            resolves_unknown=office.settings.unknown_policy == "auto",
+        )
 
 
 def _reap(office: Office, report: Report) -> None:
@@ -136,16 +76,21 @@ def _plan(office: Office, report: Report, stop: Callable[[], bool]) -> None:
         office.reached("replanned")
 
 
-def _look_before_sending(office: Office, report: Report) -> None:
-    """What may change the tick's plans: old doubts that the evidence settles, and the brake."""
+def _settle_old_doubts(office: Office, report: Report) -> None:
+    """What the evidence settles may leave in this tick."""
+    if office.settings.unknown_policy == "auto":
+        report.counts["resent"] += office.database.run(
+            lambda s: resolving.resolve_auto(s, office.settings, office.clock.now(), real_now(s))
+        )
 
-    def work(session: Session) -> tuple[int, Hold | None]:
-        now, real = office.clock.now(), real_now(session)
-        resent = resolving.resolve_auto(session, office.settings, now, real)
-        return resent, brake.check(session, now, real)
 
-    resent, hold = office.database.run(work)
-    report.counts["resent"] += resent
+def _mind_the_brake(office: Office, report: Report) -> None:
+    """It looks without holding anybody up, and writes down what it found, if anything."""
+    with office.database.reading() as session:
+        finding = brake.look(session, office.clock.now(), real_now(session))
+    if finding is None:
+        return
+    hold = office.database.run(lambda s: brake.act(s, finding, office.clock.now(), real_now(s)))
     if hold is not None:
         report.problems.append(f"held (brake): {hold.why}")
 
@@ -156,9 +101,65 @@ def _probe_holds(office: Office, report: Report) -> None:
     if hold_id is None:
         return
     before = report.counts["accepted"]
-    _Batch.take(office, report, limit=1, but_hold=hold_id).send(_never)
+    Batch.take(office, report, limit=1, but_hold=hold_id).send(_never)
     if report.counts["accepted"] > before:
         office.database.run(lambda s: holds.release(s, [hold_id], "minicourse", real_now(s)))
+
+
+def _send(office: Office, report: Report, stop: Callable[[], bool], *, at_once: bool) -> None:
+    """Claim after claim. Where one was full, and the provider took something, more is waiting."""
+    while not stop():
+        batch = Batch.take(office, report, at_once=at_once)
+        if not batch.send(stop):
+            return
+        if len(batch.rows) == throttle.FULL:
+            _send_side_by_side(office, report, stop)
+            return
+        at_once = False
+
+
+def _send_side_by_side(office: Office, report: Report, stop: Callable[[], bool]) -> None:
+    """A few calls in flight, so that the provider's latency does not set the pace; to the ledger
+    each is what another process would be. A claim is made when there is a hand free for it."""
+    hands = office.settings.calls_in_flight
+    free, ended = Semaphore(hands), Event()
+    calls: list[Future[Report]] = []
+
+    def send(batch: Batch) -> Report:
+        try:
+            moved = batch.send(stop)
+        except BaseException:
+            ended.set()
+            raise
+        finally:
+            free.release()
+        if not moved:
+            ended.set()
+        return batch.report
+
+    with _patient_collector(), ThreadPoolExecutor(hands) as pool:
+        while not ended.is_set() and not stop():
+            free.acquire()
+            batch = Batch.take(office, Report())
+            if not batch.rows:
+                break
+            calls.append(pool.submit(send, batch))
+    for call in calls:
+        report.add(call.result())
+
+
+@contextmanager
+def _patient_collector() -> Iterator[None]:
+    """A mail is some twenty objects that live for a moment. Python would look for cycles among
+    them, and among all that is loaded, several times a batch: a third of a batch's time."""
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def _note_tick(session: Session) -> None:
@@ -172,342 +173,3 @@ def _note_tick(session: Session) -> None:
         )
         .values(last_tick_at=real)
     )
-
-
-@dataclass
-class _Batch:
-    """One claim on its way: its rows and token, and what becomes of them."""
-
-    office: Office
-    report: Report
-    token: str
-    rows: Sequence[Claimed]
-    but_hold: int | None
-    is_probe: bool
-    moved: bool = False  # whether any row got further than back to where it was
-    refused: list[tuple[Parcel, Answer]] | None = None  # collected while a request is halved
-
-    @classmethod
-    def take(
-        cls,
-        office: Office,
-        report: Report,
-        *,
-        limit: int = throttle.FULL,
-        but_hold: int | None = None,
-        at_once: bool = False,
-    ) -> "_Batch":
-        """Claim what may be sent now; the batch is empty when nothing is waiting."""
-        token = tokens.new_token()
-
-        def work(session: Session) -> tuple[list[Claimed], bool]:
-            real = real_now(session)
-            allowed = throttle.allowance(session, real, at_once=at_once)
-            claim = partial(
-                ledger.claim,
-                session,
-                token,
-                now=office.clock.now(),
-                real=real,
-                lease=office.lease,
-                but_hold=but_hold,
-            )
-            rows = claim(min(limit, allowed.rows))
-            rows = rows or claim(min(1, allowed.rows), suspects=True)
-            if allowed.is_probe and rows:
-                settings = office.settings
-                if not throttle.take_turn(session, settings, real, at_once=at_once):
-                    ledger.give_back(session, [row.id for row in rows], token)
-                    return [], True
-            return rows, allowed.is_probe
-
-        rows, is_probe = office.database.run(work)
-        office.reached("claimed")
-        return cls(office, report, token, rows, but_hold, is_probe)
-
-    def send(self, stop: Callable[[], bool]) -> bool:
-        """Bring each row to an end; False when there was none, or none could move, so that a tick
-        cannot turn round and round on the same rows."""
-        if not self.rows:
-            return False
-        for parcel in self._pack():
-            if stop():
-                self._give_back(parcel.ids)
-            else:
-                self._dispatch(parcel)
-        return self.moved
-
-    def _pack(self) -> list[Parcel]:
-        office = self.office
-        keys = [key.get_secret_value() for key in office.settings.secret_key]
-        with office.database.reading() as session:
-            people = packing.recipients(session, self.rows, keys, office.clock.now())
-            name = installation.get(session).name
-        packer = packing.Packer(
-            office.settings,
-            office.site,
-            name,
-            lambda revision_id: compiled(office, revision_id),
-        )
-        parcels, misfits = packer.pack(self.rows, people)
-        for misfit in misfits:
-            if misfit.scope is None:
-                self._fail(misfit.ids, misfit.why)
-            else:
-                self._hold(misfit.scope, HoldKind.LESSON, misfit.why)
-                self._give_back(misfit.ids)
-        self.office.reached("rendered")
-        return parcels
-
-    # Sending -----------------------------------------------------------------------------------
-
-    def _dispatch(self, parcel: Parcel) -> None:
-        """Cross the line, send, settle by the answer."""
-        office = self.office
-        crossed = office.database.run(lambda s: self._cross(s, parcel))
-        committed = office.clock.since_boot()
-        office.reached("crossed")
-        self._count("turned away", len(parcel.letters) - (len(crossed.ids) if crossed else 0))
-        if crossed is None:
-            return
-        parcel = parcel.only(crossed.ids)
-        outgoing = parcel.addressed
-        copies.before_sending(office.settings, crossed.request_id)
-        if office.clock.since_boot() - committed > LINE_SECONDS:
-            self._give_back(parcel.ids)
-            return
-        answer = office.mailer.send(outgoing, office.clock.real())
-        office.reached("answered")
-        self._settle(parcel, crossed, answer)
-        office.reached("settled")
-
-    def _cross(self, session: Session, parcel: Parcel) -> Crossed | None:
-        settings = self.office.settings
-        here = session.get_one(Installation, 1, with_for_update=bool(settings.send_limit))
-        if here.mode == Mode.LIVE and settings.sandboxed:
-            raise ModeError(
-                "This database became live meanwhile, and this process would send to "
-                f"{settings.mail_host}. Start it again with the live settings."
-            )
-        real = real_now(session)
-        ids = self._within_limits(session, parcel.ids, real)
-        if not ids:
-            return None
-        crossed = ledger.cross(
-            session,
-            ids,
-            self.token,
-            revision_id=parcel.revision_id,
-            now=self.office.clock.now(),
-            real=real,
-            but_hold=self.but_hold,
-        )
-        if crossed and not settings.sandboxed:
-            installation.become_live(session, real)
-        self.office.reached("crossing")
-        return crossed
-
-    def _within_limits(self, session: Session, ids: list[int], real: datetime) -> list[int]:
-        """What breaker and SEND_LIMIT let through; the rest goes back to pending."""
-        if throttle.is_tripped(session) and not self.is_probe:
-            ledger.give_back(session, ids, self.token)
-            return []
-        left = throttle.left(session, self.office.settings.send_limit, real)
-        if left is None or left.rows >= len(ids):
-            return ids
-        ledger.give_back(
-            session, ids[left.rows :], self.token, retry_at=left.again_at, reason="SEND_LIMIT"
-        )
-        return ids[: left.rows]
-
-    def _settle(self, parcel: Parcel, crossed: Crossed, answer: Answer) -> None:
-        """What the answer means for the rows; the answer itself is noted in the same
-        transaction."""
-        now, ids, token = self.office.clock.now(), parcel.ids, self.token
-        note = self._noting(crossed, answer)
-        match answer.verdict:
-            case Verdict.ACCEPTED:
-                self._run("accepted", note, lambda s: ledger.accept(s, crossed, now))
-            case Verdict.UNKNOWN:
-                self._run(
-                    "unknown", note, lambda s: ledger.doubt(s, ids, token, answer.detail, now)
-                )
-                self.report.problems.append(f"no answer for {len(ids)}: {answer.detail}")
-            case Verdict.NOT_TAKEN:
-                wait = self._back_off(parcel, answer)
-                self._give_back(ids, wait, answer.detail, note)
-                self.report.problems.append(
-                    f"not taken, again in {wait.total_seconds():.0f} s: {answer.detail}"
-                )
-            case Verdict.BAD_REQUEST | Verdict.TOO_LARGE:
-                self.office.database.run(note)
-                self._narrow(parcel, answer)
-            case Verdict.SENDER_UNVERIFIED:
-                course_id = parcel.letters[0].row.course_id
-                course = holds.Scope(HoldScope.COURSE, course_id=course_id)
-                self._hold(course, HoldKind.SENDER, answer.detail, note)
-                self._give_back(ids)
-            case Verdict.CREDITS_USED_UP:
-                self._hold(holds.Scope(), HoldKind.CREDITS, answer.detail, note)
-                self._give_back(ids)
-            case Verdict.KEY_REFUSED | Verdict.REFUSED:
-                self._hold(holds.Scope(), HoldKind.KEY, answer.detail, note)
-                self._give_back(ids)
-
-    def _noting(self, crossed: Crossed, answer: Answer) -> Callable[[Session], None]:
-        def note(session: Session) -> None:
-            real = real_now(session)
-            _note_answer(session, crossed.request_id, answer, real)
-            if answer.verdict is Verdict.UNKNOWN:
-                throttle.answer_lost(session, self.office.settings, real)
-            elif answer.status is not None:
-                throttle.answer_clear(session, accepted=answer.verdict is Verdict.ACCEPTED)
-
-        return note
-
-    def _back_off(self, parcel: Parcel, answer: Answer) -> timedelta:
-        settings = self.office.settings
-        tries = max(letter.row.tries for letter in parcel.letters)
-        wait = min(settings.backoff_min_seconds * 2**tries, settings.backoff_max_seconds)
-        wait *= random.uniform(0.5, 1)  # noqa: S311 (jitter)
-        return timedelta(seconds=max(wait, answer.retry_after_seconds or 0))
-
-    def _narrow(self, parcel: Parcel, answer: Answer) -> None:
-        """A refused request took nobody's mail: find the row at fault, let the others go."""
-        if answer.whole_message:
-            self._blame_message(parcel, answer)
-        elif answer.bad_rows:
-            bad = [parcel.letters[index].row.id for index in answer.bad_rows]
-            self._fail(bad, answer.detail)
-            self._give_back([row for row in parcel.ids if row not in bad])
-        elif self.refused is not None:
-            self._reclaim(parcel.ids)
-            self.refused.append((parcel, answer))
-        elif len(parcel.letters) == 1:
-            self._fail(parcel.ids, answer.detail)
-        else:
-            self._reclaim(parcel.ids)
-            self._halve(parcel, answer)
-
-    def _halve(self, parcel: Parcel, answer: Answer) -> None:
-        """Send ever smaller halves until the rows at fault stand alone. When the first few that
-        were sent alone are refused and none is taken, the fault is the message's."""
-        before = self.report.counts["accepted"]
-        waiting = [*parcel.halves()]
-        alone: list[tuple[Parcel, Answer]] = []
-        while waiting and not self._is_hopeless(alone, before):
-            part = waiting.pop(0)
-            self.refused = []
-            self._dispatch(part)
-            refused, self.refused = self.refused, None
-            for again, why in refused:
-                if len(again.letters) == 1:
-                    alone.append((again, why))
-                else:
-                    waiting[:0] = again.halves()
-        if self._is_hopeless(alone, before):
-            self._blame_message(parcel, answer)
-            return
-        for single, why in alone:
-            self._fail(single.ids, why.detail)
-
-    def _is_hopeless(self, alone: Sequence[object], accepted_before: int) -> bool:
-        return len(alone) >= _ENOUGH and self.report.counts["accepted"] == accepted_before
-
-    def _blame_message(self, parcel: Parcel, answer: Answer) -> None:
-        self._hold(parcel.scope, HoldKind.LESSON, answer.detail)
-        self._give_back(parcel.ids)
-
-    # Settling ----------------------------------------------------------------------------------
-
-    def _reclaim(self, ids: Sequence[int]) -> None:
-        self.office.database.run(
-            lambda s: ledger.reclaim(s, ids, self.token, real=real_now(s), lease=self.office.lease)
-        )
-
-    def _fail(self, ids: Sequence[int], reason: str) -> None:
-        now = self.office.clock.now()
-        self._run("failed", None, lambda s: ledger.fail(s, ids, self.token, reason, now))
-        self.report.problems.append(f"failed: {reason}")
-
-    def _give_back(
-        self,
-        ids: Sequence[int],
-        wait: timedelta | None = None,
-        reason: str | None = None,
-        note: Callable[[Session], None] | None = None,
-    ) -> None:
-        def work(session: Session) -> int:
-            retry_at = None if wait is None else real_now(session) + wait
-            return ledger.give_back(session, ids, self.token, retry_at=retry_at, reason=reason)
-
-        self._run("given back", note, work)
-        self.moved = self.moved or wait is not None
-
-    def _hold(
-        self,
-        scope: holds.Scope,
-        kind: HoldKind,
-        why: str,
-        note: Callable[[Session], None] | None = None,
-    ) -> None:
-        now = self.office.clock.now()
-
-        def work(session: Session) -> int:
-            real = real_now(session)
-            holds.place(session, scope, kind, why=why, who="minicourse", now=now, real=real)
-            return 1
-
-        self._run("holds", note, work)
-        self.report.problems.append(f"held ({kind}): {why}")
-
-    def _run(
-        self,
-        word: str,
-        note: Callable[[Session], None] | None,
-        work: Callable[[Session], int],
-    ) -> None:
-        """One transaction: the answer's note, if any, and the change of the rows."""
-
-        def both(session: Session) -> int:
-            if note is not None:
-                note(session)
-            count = work(session)
-            self.office.reached(f"settling {word}")
-            return count
-
-        self._count(word, self.office.database.run(both))
-
-    def _count(self, word: str, number: int) -> None:
-        self.report.counts[word] += number
-        self.moved = self.moved or (number > 0 and word not in ("given back", "turned away"))
-
-
-def _note_answer(session: Session, request_id: int, answer: Answer, real: datetime) -> None:
-    session.execute(
-        update(Request)
-        .where(Request.id == request_id)
-        .values(
-            answered_at=real,
-            status=answer.status,
-            verdict=answer.verdict,
-            detail=answer.detail,
-            x_message_id=answer.x_message_id,
-            # What the provider surely did not take leaves the limit as it was.
-            counts_to_limit=answer.verdict in (Verdict.ACCEPTED, Verdict.UNKNOWN),
-        )
-    )
-    if answer.verdict is Verdict.ACCEPTED:
-        session.execute(update(Installation).values(last_accepted_at=real))
-
-
-def compiled(office: Office, revision_id: int) -> CompiledCourse:
-    """An applied revision as mails; kept, since a revision never changes."""
-    return _compiled(office.database, revision_id, office.site)
-
-
-@lru_cache(maxsize=32)
-def _compiled(database: Database, revision_id: int, site: Site) -> CompiledCourse:
-    with database.reading() as session:
-        slug, files = courses.revision_files(session, revision_id)
-    return rendering.load_course(slug, files, site, where=f"lessons/{slug}/")

@@ -4,7 +4,7 @@ Every function takes a writing session and `now`, changes state by conditional U
 it did. None of them sends: they write ledger rows, and the next tick does the rest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from course import ledger, suppressions
+from course import joining, ledger, suppressions
 from course.curriculum import Course as Curriculum
-from course.db import insert_ignoring
-from course.models import Cohort, Consent, Delivery, Enrollment, Subscriber
-from course.people import email_hash
+from course.joining import Joined
+from course.joining import Origin as Origin
+from course.joining import Person as Person
+from course.joining import Wording as Wording
+from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.states import (
     OPEN_ENROLLMENT,
     EnrollmentState,
@@ -24,7 +26,7 @@ from course.states import (
     SuppressionReason,
 )
 from course.timing import to_utc
-from course.tokens import CONFIRM_DAYS, new_token
+from course.tokens import CONFIRM_DAYS
 
 E = EnrollmentState
 CONFIRMATIONS_EVER = 3
@@ -33,31 +35,6 @@ UNDO_DAYS = 7
 # Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
 # took them out, which only a new sign-up takes back.
 LEFT, TAKEN_OUT = "unsubscribed", "taken out"
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The words that a person agreed to: a version for people, a hash for proof."""
-
-    version: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who signs up, as cleaned at the entrance (see `people`)."""
-
-    email: str
-    name: str = ""
-    zone: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a consent came from: a page, a file, a link; and in which words it was given."""
-
-    source: str
-    wording: Wording | None = None
 
 
 def sign_up(
@@ -69,59 +46,47 @@ def sign_up(
     *,
     hash_key: str,
     sandbox: bool,
-) -> Enrollment:
+) -> Joined:
     """Ask a person to confirm; returns their open enrollment in the cohort's course.
 
     Whoever is pending gets another confirmation when one may go (one a day, three ever); whoever
     takes part already gets a mail that says so, once a day. The caller's answer must not differ.
     """
-    subscriber = _subscriber(session, person, now, hash_key=hash_key, sandbox=sandbox)
-    enrollment = _open_enrollment(session, subscriber, cohort, person, now)
+    while True:
+        asked = ask(session, cohort, [person], origin, now, hash_key=hash_key, sandbox=sandbox)
+        if asked:
+            return asked[0]
+        subscriber = select(Subscriber.id).where(Subscriber.email == person.email)
+        enrollment = find_open(session, session.scalars(subscriber).one(), cohort.course_id)
+        if enrollment is not None:  # else it was left this very moment, and none is open any more
+            break
     if enrollment.state == E.PENDING:
-        _note_form(session, enrollment, cohort, person)
-        _consent(session, enrollment.id, "asked", origin, now)
+        joining.note_forms(session, {enrollment.id: person}, cohort)
+        joining.consent(session, [enrollment.id], "asked", origin, now)
         ask_to_confirm(session, enrollment, now)
     else:
         key = f"already-{now:%Y-%m-%d}"
-        _plan_message(session, enrollment, MessageKind.ALREADY, key, now)
-    return enrollment
+        _plan(session, [enrollment.id], cohort.course_id, MessageKind.ALREADY, key, now)
+    return Joined(enrollment.id, enrollment.subscriber_id, enrollment.state)
 
 
-def _subscriber(
-    session: Session, person: Person, now: datetime, *, hash_key: str, sandbox: bool
-) -> Subscriber:
-    session.execute(
-        insert_ignoring(session, Subscriber),
-        {
-            "email": person.email,
-            "email_hash": email_hash(person.email, hash_key),
-            "name": "",
-            "is_sandbox": sandbox,
-            "created_at": now,
-        },
-    )
-    return session.scalars(select(Subscriber).where(Subscriber.email == person.email)).one()
-
-
-def _open_enrollment(
-    session: Session, subscriber: Subscriber, cohort: Cohort, person: Person, now: datetime
-) -> Enrollment:
-    session.execute(
-        insert_ignoring(session, Enrollment),
-        {
-            "subscriber_id": subscriber.id,
-            "course_id": cohort.course_id,
-            "cohort_id": cohort.id,
-            "state": E.PENDING,
-            "token": new_token(),
-            "form_name": person.name,
-            "form_zone": person.zone,
-            "created_at": now,
-        },
-    )
-    found = find_open(session, subscriber.id, cohort.course_id)
-    assert found is not None
-    return found
+def ask(
+    session: Session,
+    cohort: Cohort,
+    people: Sequence[Person],
+    origin: Origin,
+    now: datetime,
+    *,
+    hash_key: str,
+    sandbox: bool,
+) -> list[Joined]:
+    """Ask those to confirm who have no open enrollment in the cohort's course, and return theirs;
+    for the others nothing changes."""
+    made = list(joining.enroll(session, cohort, people, now, hash_key=hash_key, sandbox=sandbox))
+    ids = [joined.id for joined in made]
+    joining.consent(session, ids, "asked", origin, now)
+    _plan(session, ids, cohort.course_id, MessageKind.CONFIRMATION, "confirm-1", now)
+    return made
 
 
 def find_open(session: Session, subscriber_id: int, course_id: int) -> Enrollment | None:
@@ -132,14 +97,6 @@ def find_open(session: Session, subscriber_id: int, course_id: int) -> Enrollmen
             Enrollment.state.in_(OPEN_ENROLLMENT),
         )
     )
-
-
-def _note_form(session: Session, enrollment: Enrollment, cohort: Cohort, person: Person) -> None:
-    """The latest form counts; it becomes the person's own only with their confirmation."""
-    enrollment.cohort_id = cohort.id
-    enrollment.form_name = person.name or enrollment.form_name
-    enrollment.form_zone = person.zone or enrollment.form_zone
-    session.flush()
 
 
 def ask_to_confirm(session: Session, enrollment: Enrollment, now: datetime) -> bool:
@@ -155,22 +112,30 @@ def ask_to_confirm(session: Session, enrollment: Enrollment, now: datetime) -> b
     if latest is not None and now - latest < CONFIRMATION_PAUSE:
         return False
     key = f"confirm-{sent + 1}"
-    _plan_message(session, enrollment, MessageKind.CONFIRMATION, key, now)
+    _plan(session, [enrollment.id], enrollment.course_id, MessageKind.CONFIRMATION, key, now)
     return True
 
 
-def _plan_message(
-    session: Session, enrollment: Enrollment, kind: MessageKind, key: str, now: datetime
+def _plan(
+    session: Session,
+    enrollment_ids: Iterable[int],
+    course_id: int,
+    kind: MessageKind,
+    key: str,
+    now: datetime,
 ) -> None:
-    row = ledger.Planned(
-        enrollment_id=enrollment.id,
-        course_id=enrollment.course_id,
-        kind=kind,
-        message_key=key,
-        due_at=now,
-        rank=ledger.RANKS[kind],
-    )
-    ledger.plan(session, [row], now)
+    mails = [
+        ledger.Planned(
+            enrollment_id=enrollment_id,
+            course_id=course_id,
+            kind=kind,
+            message_key=key,
+            due_at=now,
+            rank=ledger.RANKS[kind],
+        )
+        for enrollment_id in enrollment_ids
+    ]
+    ledger.plan(session, mails, now)
 
 
 class Confirmed(StrEnum):
@@ -192,60 +157,46 @@ def confirmation_stands(enrollment: Enrollment, made_at: datetime, now: datetime
 
 
 def confirm(
-    session: Session,
-    enrollment: Enrollment,
-    curriculum: Curriculum,
-    origin: Origin,
-    now: datetime,
-    *,
-    imported: bool = False,
+    session: Session, enrollment: Enrollment, curriculum: Curriculum, origin: Origin, now: datetime
 ) -> bool:
     """pending → active: the clock of the course starts. False when it was not pending any more.
 
-    The person's own earlier unsubscribe is lifted, a bounce or a complaint never. `imported`: not
-    the person says so but the author, who holds their consent; that lifts nothing.
+    The person's own earlier unsubscribe is lifted, a bounce or a complaint never.
     """
     zone = enrollment.form_zone or enrollment.subscriber.zone
     starts_at = start_of(enrollment.cohort, curriculum, zone, now)
-    changed = session.scalars(
-        update(Enrollment)
-        .where(Enrollment.id == enrollment.id, Enrollment.state == E.PENDING)
-        .values(state=E.ACTIVE, confirmed_at=now, starts_at=starts_at, next_due_at=now)
-        .returning(Enrollment.id)
-        .execution_options(synchronize_session=False)
-    )
-    if changed.first() is None:
+    if not joining.begin(session, {enrollment.id: starts_at}, "confirmed", origin, now):
         return False
-    subscriber = enrollment.subscriber
-    subscriber.name = enrollment.form_name or subscriber.name
-    subscriber.zone = enrollment.form_zone or subscriber.zone
-    if not imported:
-        suppressions.lift_own_wish(session, subscriber.email_hash, enrollment.course_id)
-    ledger.cancel(session, [enrollment.id], "confirmed", now, kinds=[MessageKind.CONFIRMATION])
-    _consent(session, enrollment.id, "imported" if imported else "confirmed", origin, now)
-    session.flush()
+    suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
     session.refresh(enrollment)
+    session.expire(enrollment.subscriber)
     return True
 
 
 def take_in(
     session: Session,
     cohort: Cohort,
-    person: Person,
+    people: Sequence[Person],
     curriculum: Curriculum,
     origin: Origin,
     now: datetime,
     *,
     hash_key: str,
     sandbox: bool,
-) -> bool:
-    """Enroll someone whose consent the author holds already: nothing is asked, the clock of the
-    course starts. False where the person takes part already."""
-    subscriber = _subscriber(session, person, now, hash_key=hash_key, sandbox=sandbox)
-    enrollment = _open_enrollment(session, subscriber, cohort, person, now)
-    if enrollment.state == E.PENDING:
-        _note_form(session, enrollment, cohort, person)
-    return confirm(session, enrollment, curriculum, origin, now, imported=True)
+) -> int:
+    """Enroll people whose consent the author holds already: nothing is asked, the clock of the
+    course starts, and nothing that stands against mailing them is lifted. Returns how many: who
+    takes part already does not count."""
+    made = joining.enroll(session, cohort, people, now, hash_key=hash_key, sandbox=sandbox)
+    new = set(made.values())
+    asked = joining.waiting(session, [each for each in people if each not in new], cohort.course_id)
+    joining.note_forms(session, asked, cohort)
+    ids = [*asked, *(joined.id for joined in made)]
+    starts = {
+        number: start_of(cohort, curriculum, zone, now)
+        for number, zone in joining.zones(session, ids).items()
+    }
+    return len(joining.begin(session, starts, "imported", origin, now))
 
 
 def start_of(
@@ -292,8 +243,7 @@ def unsubscribe(
         now,
         course_id=course_id,
     )
-    for enrollment_id in stopped:
-        _consent(session, enrollment_id, "withdrawn", origin, now)
+    joining.consent(session, stopped, "withdrawn", origin, now)
     return stopped
 
 
@@ -377,25 +327,10 @@ def undo_unsubscribe(
         )
     )
     ledger.supersede(session, list(owed))
-    _consent(session, enrollment.id, "restored", origin, now)
+    joining.consent(session, [enrollment.id], "restored", origin, now)
     session.refresh(enrollment)
     return True
 
 
 def by_token(session: Session, token: str) -> Enrollment | None:
     return session.scalar(select(Enrollment).where(Enrollment.token == token))
-
-
-def _consent(session: Session, enrollment_id: int, act: str, origin: Origin, now: datetime) -> None:
-    wording = origin.wording
-    session.add(
-        Consent(
-            enrollment_id=enrollment_id,
-            act=act,
-            at=now,
-            source=origin.source,
-            wording_version=wording.version if wording else None,
-            wording_hash=wording.hash if wording else None,
-        )
-    )
-    session.flush()

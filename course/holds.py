@@ -43,6 +43,15 @@ def held(*, but: int | None = None) -> ColumnElement[bool]:
     return exists(select(1).where(*standing).correlate(Delivery, Enrollment))
 
 
+def all_held() -> ColumnElement[bool]:
+    """SQL: nothing at all may leave. Whoever asks this first need not look at what waits."""
+    return exists().where(Hold.ended_at.is_(None), Hold.scope == HoldScope.ALL)
+
+
+def is_all_held(session: Session) -> bool:
+    return bool(session.scalar(select(all_held())))
+
+
 def place(
     session: Session,
     scope: Scope,

@@ -1,18 +1,19 @@
-"""People out of a CSV file: read row by row, taken in a few at a time.
+"""People out of a CSV file: read row by row, taken in some hundred at a time.
 
 An import can never bring anyone back: who left, bounced or complained is skipped and listed, and
 who takes part or is through already stays as they are.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from zoneinfo import available_timezones
 
-from sqlalchemy import select
+from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session
 
 from course import cohorts, courses, enrollment, suppressions
@@ -21,12 +22,16 @@ from course.enrollment import Origin, Person
 from course.errors import InvalidInputError
 from course.models import Cohort, Enrollment, Subscriber
 from course.people import clean, email_hash, parse_email
+from course.rowsets import RowSet, run
 from course.states import EnrollmentState
 
 COLUMNS = ("email", "name", "zone")
 SEPARATORS = (",", ";", "\t")
-# A transaction stays below a tenth of a second: on the embedded database all who write wait for it.
-BATCH = 10
+_ADDRESSES = RowSet(email=Subscriber.email)
+# On the embedded database all who write wait for a transaction to end: it stays well below a tenth
+# of a second, however slow the machine.
+TRANSACTION_SECONDS = 0.04
+LEAST, MOST = 10, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,12 @@ class Sheet:
             return Skipped(line, clean(values.get("email", "")), str(error))
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _is_broken(value: str) -> bool:
     """Bytes that were no UTF-8 come as lone surrogates (the file is opened that way)."""
-    return any("\ud800" <= letter <= "\udfff" for letter in value)
+    return _SURROGATE.search(value) is not None
 
 
 def _person(values: dict[str, str]) -> Person:
@@ -155,6 +163,12 @@ class Taken:
         return self
 
 
+def next_size(size: int, seconds: float) -> int:
+    """How many rows to take at once, after so many took so long."""
+    fitting = int(size * TRANSACTION_SECONDS / max(seconds, 0.001))
+    return max(LEAST, min(fitting, 2 * size, MOST))
+
+
 def take(session: Session, rows: Sequence[Row | Skipped], order: Order, now: datetime) -> Taken:
     """Take a batch of rows in, in the session's transaction."""
     cohort = session.get_one(Cohort, order.cohort_id)
@@ -164,17 +178,16 @@ def take(session: Session, rows: Sequence[Row | Skipped], order: Order, now: dat
     curriculum = courses.by_id(session, cohort.course_id).curriculum
     barred = _barred(session, good, cohort, order.hash_key)
     states = _states(session, good, cohort)
+    chosen: dict[str, Person] = {}
     for row in good:
         email = row.person.email
         if reason := barred.get(email):
             taken.suppressed.append(Skipped(row.line, email, reason))
-        elif _takes_part(states.get(email), confirmed=order.confirmed):
-            taken.already += 1
-        else:
-            _enroll(session, cohort, row.person, curriculum, order, now)
-            states[email] = EnrollmentState.ACTIVE if order.confirmed else EnrollmentState.PENDING
-            taken.confirmed += order.confirmed
-            taken.asked += not order.confirmed
+        elif not _takes_part(states.get(email), confirmed=order.confirmed):
+            chosen.setdefault(email, row.person)
+    count = _enroll(session, cohort, list(chosen.values()), curriculum, order, now)
+    taken.confirmed, taken.asked = (count, 0) if order.confirmed else (0, count)
+    taken.already = len(good) - len(taken.suppressed) - count
     return taken
 
 
@@ -186,20 +199,19 @@ def _takes_part(state: str | None, *, confirmed: bool) -> bool:
 def _enroll(
     session: Session,
     cohort: Cohort,
-    person: Person,
+    people: Sequence[Person],
     curriculum: Curriculum,
     order: Order,
     now: datetime,
-) -> None:
-    key, sandbox = order.hash_key, order.sandbox
+) -> int:
+    """Returns how many of them had not signed up elsewhere in that very moment."""
+    key, sandbox, origin = order.hash_key, order.sandbox, order.origin
     if order.confirmed:
-        enrollment.take_in(
-            session, cohort, person, curriculum, order.origin, now, hash_key=key, sandbox=sandbox
+        return enrollment.take_in(
+            session, cohort, people, curriculum, origin, now, hash_key=key, sandbox=sandbox
         )
-    else:
-        enrollment.sign_up(
-            session, cohort, person, order.origin, now, hash_key=key, sandbox=sandbox
-        )
+    asked = enrollment.ask(session, cohort, people, origin, now, hash_key=key, sandbox=sandbox)
+    return len(asked)
 
 
 def _barred(session: Session, rows: Sequence[Row], cohort: Cohort, key: str) -> dict[str, str]:
@@ -213,15 +225,22 @@ def _barred(session: Session, rows: Sequence[Row], cohort: Cohort, key: str) -> 
 
 def _states(session: Session, rows: Sequence[Row], cohort: Cohort) -> dict[str, str]:
     """Address → how the person stands in this course; who was merely cancelled may come again."""
-    found = session.execute(
+    given = _ADDRESSES.pack(session, [(row.person.email,) for row in rows])
+    found = run(session, _known_states, given=given, course=cohort.course_id)
+    return {row.email: row.state for row in found}
+
+
+@cache
+def _known_states(postgresql: bool) -> Executable:
+    given = _ADDRESSES.given(postgresql)
+    return (
         select(Subscriber.email, Enrollment.state)
         .join(Enrollment, Enrollment.subscriber_id == Subscriber.id)
         .where(
-            Subscriber.email.in_([row.person.email for row in rows]),
-            Enrollment.course_id == cohort.course_id,
+            Subscriber.email.in_(select(given.c.email)),
+            Enrollment.course_id == bindparam("course"),
             Enrollment.state != EnrollmentState.CANCELLED,
         )
         # Who is through and has come back is what they are now.
         .order_by(Enrollment.id)
     )
-    return {email: state for email, state in found if email is not None}

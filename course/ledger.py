@@ -8,14 +8,19 @@ The transitions are those of `states.TRANSITIONS`. Course time (`now`) says what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import starmap
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Insert,
+    ScalarSelect,
     Select,
     and_,
     case,
     exists,
-    false,
+    func,
     literal,
     not_,
     or_,
@@ -26,8 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from course import conditions, holds
-from course.db import insert_ignoring, is_postgresql
+from course.db import among, changed, gathered, is_postgresql
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
+from course.rowsets import RowSet, insert_from, run
 from course.states import (
     DeliveryState,
     EnrollmentState,
@@ -60,8 +66,7 @@ class Planned:
     reason: str | None = None  # withheld for this reason: it becomes a cancelled row
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A row that is ours until its lease ends."""
 
     id: int
@@ -78,29 +83,49 @@ class Claimed:
         return self.message_key if self.kind is MessageKind.LESSON else str(self.kind)
 
 
-def plan(session: Session, rows: Sequence[Planned], now: datetime) -> None:
+def plan(session: Session, mails: Sequence[Planned], now: datetime) -> None:
     """T1, – → pending (or straight to cancelled, where the plan withholds a lesson). A row that
     stands already stays as it is, so that two planners do no harm."""
-    if not rows:
+    if not mails:
         return
-    values = [
-        {
-            "enrollment_id": row.enrollment_id,
-            "course_id": row.course_id,
-            "kind": row.kind,
-            "message_key": row.message_key,
-            "due_at": row.due_at,
-            "send_at": row.send_at or row.due_at,
-            "is_shifted": row.is_shifted,
-            "rank": row.rank,
-            "state": S.CANCELLED if row.reason else S.PENDING,
-            "reason": row.reason,
-            "created_at": now,
-            "settled_at": now if row.reason else None,
-        }
-        for row in rows
+    found = [
+        (
+            mail.enrollment_id,
+            mail.course_id,
+            mail.kind,
+            mail.message_key,
+            mail.due_at,
+            mail.send_at or mail.due_at,
+            mail.is_shifted,
+            mail.rank,
+            S.CANCELLED if mail.reason else S.PENDING,
+            mail.reason,
+            now if mail.reason else None,
+        )
+        for mail in mails
     ]
-    session.execute(insert_ignoring(session, Delivery), values)
+    run(session, _new_rows, given=_PLANNED.pack(session, found), created_at=now)
+
+
+_PLANNED = RowSet(
+    enrollment_id=Delivery.enrollment_id,
+    course_id=Delivery.course_id,
+    kind=Delivery.kind,
+    message_key=Delivery.message_key,
+    due_at=Delivery.due_at,
+    send_at=Delivery.send_at,
+    is_shifted=Delivery.is_shifted,
+    rank=Delivery.rank,
+    state=Delivery.state,
+    reason=Delivery.reason,
+    settled_at=Delivery.settled_at,
+)
+
+
+@cache
+def _new_rows(postgresql: bool) -> Insert:
+    given = _PLANNED.given(postgresql)
+    return insert_from(postgresql, Delivery, given, dict(given.c), same=["created_at"])
 
 
 def claim(
@@ -131,42 +156,34 @@ def claim(
         .cte("due")
     )
     live = select(Course.live_revision_id).where(Course.id == Delivery.course_id).scalar_subquery()
-    rows = session.execute(
+    until = real + lease
+    count = changed(
+        session,
         update(Delivery)
         .where(Delivery.id.in_(select(due.c.id)), Delivery.state == S.PENDING)
         .values(
-            state=S.CLAIMED,
-            claim_token=token,
-            lease_until=real + lease,
-            revision_id=live,
-            reason=None,
-        )
-        .returning(
-            Delivery.id,
-            Delivery.enrollment_id,
-            Delivery.course_id,
-            Delivery.kind,
-            Delivery.message_key,
-            Delivery.revision_id,
-            Delivery.tries,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    return sorted(
-        (
-            Claimed(
-                id=row.id,
-                enrollment_id=row.enrollment_id,
-                course_id=row.course_id,
-                kind=MessageKind(row.kind),
-                message_key=row.message_key,
-                revision_id=row.revision_id,
-                tries=row.tries,
-            )
-            for row in rows
+            state=S.CLAIMED, claim_token=token, lease_until=until, revision_id=live, reason=None
         ),
-        key=lambda row: row.id,
     )
+    if not count:
+        return []
+    mine = select(
+        Delivery.id,
+        Delivery.enrollment_id,
+        Delivery.course_id,
+        Delivery.kind,
+        Delivery.message_key,
+        Delivery.revision_id,
+        Delivery.tries,
+    ).where(Delivery.lease_until == until, Delivery.claim_token == token)
+    return sorted(starmap(_claimed, gathered(session, mine)))
+
+
+def _claimed(id_: int, enrollment: int, course: int, kind: str, *rest: Any) -> Claimed:
+    return Claimed(id_, enrollment, course, _KINDS[kind], *rest)
+
+
+_KINDS = {str(kind): kind for kind in MessageKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +211,11 @@ def cross(
     nobody wants any more is cancelled with the reason. None: no row crossed.
     """
     lock(session, ids)
-    mine = [Delivery.id.in_(ids), Delivery.state == S.CLAIMED, Delivery.claim_token == token]
+    mine = [
+        among(session, Delivery.id, ids),
+        Delivery.state == S.CLAIMED,
+        Delivery.claim_token == token,
+    ]
     request = Request(revision_id=revision_id, size=len(ids), sent_at=real)
     session.add(request)
     session.flush()
@@ -207,18 +228,20 @@ def cross(
         .correlate(Delivery)
     )
     barred = or_(Subscriber.email.is_(None), suppressed(Subscriber.email_hash))
-    passed = session.scalars(
+    count = changed(
+        session,
         update(Delivery)
         .where(
             *mine,
             Delivery.lease_until > real,
             exists(around.where(conditions.wanted(), not_(barred), not_(holds.held(but=but_hold)))),
         )
-        .values(state=S.SENDING, request_id=request.id)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
+        .values(state=S.SENDING, request_id=request.id),
     )
-    crossed = frozenset(passed)
+    crossed = frozenset(ids)
+    if count < len(ids):
+        passed = select(Delivery.id).where(Delivery.request_id == request.id)
+        crossed = frozenset(session.scalars(passed))
     if len(crossed) < len(ids):
         _turn_away(session, mine, around, barred, now)
     if not crossed:
@@ -265,9 +288,10 @@ def accept(session: Session, crossed: Crossed, now: datetime) -> int:
     """T4, → accepted, on the provider's 202; whatever happened meanwhile, the evidence wins."""
     ids = sorted(crossed.ids)
     lock(session, ids)
-    rows = session.execute(
+    count = changed(
+        session,
         update(Delivery)
-        .where(Delivery.id.in_(ids), Delivery.state != S.ACCEPTED)
+        .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
         .values(
             state=S.ACCEPTED,
             request_id=crossed.request_id,
@@ -275,12 +299,11 @@ def accept(session: Session, crossed: Crossed, now: datetime) -> int:
             reason=None,
             retry_at=None,
             **_LOOSE,
-        )
-        .returning(Delivery.enrollment_id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    look_again(session, [row.enrollment_id for row in rows], now)
-    return len(rows)
+        ),
+    )
+    learners = select(Delivery.enrollment_id).where(Delivery.request_id == crossed.request_id)
+    _look_again(session, Enrollment.id.in_(learners), now)
+    return count
 
 
 def give_back(
@@ -293,7 +316,7 @@ def give_back(
 ) -> int:
     """T5, claimed or sending → pending: nothing was taken. Guarded by our token, so that a row
     that the reaper has already called unknown stays unknown."""
-    return _release(
+    count = _release(
         session,
         ids,
         token,
@@ -302,6 +325,32 @@ def give_back(
         reason=reason,
         tries=Delivery.tries + (1 if retry_at is not None else 0),
         **_LOOSE,
+    )
+    _drop_unwanted(session, ids)
+    return count
+
+
+def _drop_unwanted(session: Session, ids: Sequence[int]) -> None:
+    """T10 for what was on its way while its enrollment ended, and came back: nobody would ever
+    take it again. It is cancelled as it would have been then."""
+    mine = Enrollment.id == Delivery.enrollment_id
+
+    def theirs(value: ColumnElement[Any]) -> ScalarSelect[Any]:
+        return select(value).where(mine).correlate(Delivery).scalar_subquery()
+
+    changed(
+        session,
+        update(Delivery)
+        .where(
+            among(session, Delivery.id, ids),
+            Delivery.state == S.PENDING,
+            exists(select(1).where(mine, conditions.is_over()).correlate(Delivery)),
+        )
+        .values(
+            state=S.CANCELLED,
+            reason=theirs(func.coalesce(Enrollment.reason, "not wanted any more")),
+            settled_at=theirs(func.coalesce(Enrollment.ended_at, Enrollment.confirmed_at)),
+        ),
     )
 
 
@@ -325,15 +374,15 @@ def doubt(session: Session, ids: Sequence[int], token: str, reason: str, now: da
 def fail(session: Session, ids: Sequence[int], token: str, reason: str, now: datetime) -> int:
     """T9, claimed or sending → failed: the fault lies in this very row."""
     lock(session, ids)
-    rows = session.execute(
+    moved = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(ids), _held_by(token))
+        .where(among(session, Delivery.id, ids), _held_by(token))
         .values(state=S.FAILED, reason=reason, settled_at=now, **_LOOSE)
         .returning(Delivery.enrollment_id)
         .execution_options(synchronize_session=False)
     ).all()
-    look_again(session, [row.enrollment_id for row in rows], now)
-    return len(rows)
+    look_again(session, [row.enrollment_id for row in moved], now)
+    return len(moved)
 
 
 def _held_by(token: str) -> ColumnElement[bool]:
@@ -342,14 +391,14 @@ def _held_by(token: str) -> ColumnElement[bool]:
 
 def _release(session: Session, ids: Sequence[int], token: str, **values: object) -> int:
     lock(session, ids)
-    rows = session.scalars(
+    moved = session.scalars(
         update(Delivery)
-        .where(Delivery.id.in_(ids), _held_by(token))
+        .where(among(session, Delivery.id, ids), _held_by(token))
         .values(**values)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     )
-    return len(list(rows))
+    return len(list(moved))
 
 
 def reap(
@@ -364,17 +413,19 @@ def reap(
     over = session.execute(
         select(Delivery.id, Delivery.state)
         .where(Delivery.state.in_((S.CLAIMED, S.SENDING)), is_over)
-        .order_by(Delivery.id)
         .limit(limit)
     ).all()
     lock(session, [row.id for row in over])
     # Whether it is over is asked again in each UPDATE: its owner may have come back.
-    stalled = [Delivery.id.in_([row.id for row in over if row.state == S.CLAIMED]), is_over]
+    stalled = [
+        among(session, Delivery.id, [row.id for row in over if row.state == S.CLAIMED]),
+        is_over,
+    ]
     doubtful = [row.id for row in over if row.state == S.SENDING]
     back = _reap_stalled(session, stalled, now)
     unknown = session.scalars(
         update(Delivery)
-        .where(Delivery.id.in_(doubtful), Delivery.state == S.SENDING, is_over)
+        .where(among(session, Delivery.id, doubtful), Delivery.state == S.SENDING, is_over)
         .values(
             state=S.UNKNOWN,
             reason="the sender stopped before the answer",
@@ -391,7 +442,7 @@ def reap(
 def _reap_stalled(session: Session, which: list[ColumnElement[bool]], now: datetime) -> int:
     lost = Delivery.lost_claims + 1
     gone = lost >= LOST_FOR_GOOD
-    rows = session.execute(
+    moved = session.execute(
         update(Delivery)
         .where(*which, Delivery.state == S.CLAIMED)
         .values(
@@ -401,25 +452,26 @@ def _reap_stalled(session: Session, which: list[ColumnElement[bool]], now: datet
             lost_claims=lost,
             **_LOOSE,
         )
-        .returning(Delivery.enrollment_id, Delivery.state)
+        .returning(Delivery.id, Delivery.enrollment_id, Delivery.state)
         .execution_options(synchronize_session=False)
     ).all()
-    look_again(session, [row.enrollment_id for row in rows if row.state == S.FAILED], now)
-    return len(rows)
+    look_again(session, [row.enrollment_id for row in moved if row.state == S.FAILED], now)
+    _drop_unwanted(session, [row.id for row in moved])
+    return len(moved)
 
 
 def prove(session: Session, ids: Sequence[int], now: datetime) -> int:
     """T8, any → accepted: an event names the delivery, so the provider has it."""
     lock(session, ids)
-    rows = session.execute(
+    moved = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(ids), Delivery.state != S.ACCEPTED)
+        .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
         .values(state=S.ACCEPTED, reason=None, retry_at=None, settled_at=now, **_LOOSE)
         .returning(Delivery.enrollment_id)
         .execution_options(synchronize_session=False)
     ).all()
-    look_again(session, [row.enrollment_id for row in rows], now)
-    return len(rows)
+    look_again(session, [row.enrollment_id for row in moved], now)
+    return len(moved)
 
 
 def cancel(
@@ -433,20 +485,20 @@ def cancel(
     """T10, pending or claimed → cancelled, in the transaction that withdraws the permission: the
     row's lock orders it against the line (T3)."""
     which = [
-        Delivery.enrollment_id.in_(enrollment_ids),
+        among(session, Delivery.enrollment_id, enrollment_ids),
         Delivery.state.in_((S.PENDING, S.CLAIMED)),
         Delivery.kind.in_(kinds) if kinds else true(),
     ]
     if is_postgresql(session):
         session.execute(select(Delivery.id).where(*which).order_by(Delivery.id).with_for_update())
-    rows = session.scalars(
+    moved = session.scalars(
         update(Delivery)
         .where(*which)
         .values(state=S.CANCELLED, reason=reason, settled_at=now, **_LOOSE)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     )
-    return len(list(rows))
+    return len(list(moved))
 
 
 def cancel_removed(session: Session, course_id: int, lessons: Sequence[str], now: datetime) -> int:
@@ -457,30 +509,38 @@ def cancel_removed(session: Session, course_id: int, lessons: Sequence[str], now
         Delivery.message_key.not_in(lessons),
         Delivery.state.in_((S.PENDING, S.CLAIMED)),
     ]
-    ids = session.scalars(select(Delivery.id).where(*gone)).all()
+    # Each by the index of its state.
+    pending = and_(Delivery.state == S.PENDING, Delivery.rank.in_((RANK_WELCOME, RANK_LESSON)))
+    claimed = and_(Delivery.state == S.CLAIMED, Delivery.lease_until.is_not(None))
+    found = [
+        session.scalars(select(Delivery.id).where(state, *gone)).all()
+        for state in (pending, claimed)
+    ]
+    ids = [number for some in found for number in some]
     lock(session, ids)
-    rows = session.scalars(
+    moved = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(ids), *gone)
+        .where(among(session, Delivery.id, ids), *gone)
         .values(state=S.CANCELLED, reason="removed", settled_at=now, **_LOOSE)
-        .returning(Delivery.id)
+        .returning(Delivery.enrollment_id)
         .execution_options(synchronize_session=False)
-    )
-    return len(list(rows))
+    ).all()
+    look_again(session, [row.enrollment_id for row in moved], now)
+    return len(moved)
 
 
 def withhold(session: Session, ids: Sequence[int], reason: str, now: datetime) -> int:
     """T10 for single rows, pending → cancelled(reason)."""
     lock(session, ids)
-    rows = session.execute(
+    moved = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(ids), Delivery.state == S.PENDING)
+        .where(among(session, Delivery.id, ids), Delivery.state == S.PENDING)
         .values(state=S.CANCELLED, reason=reason, settled_at=now)
         .returning(Delivery.enrollment_id)
         .execution_options(synchronize_session=False)
     ).all()
-    look_again(session, [row.enrollment_id for row in rows], now)
-    return len(rows)
+    look_again(session, [row.enrollment_id for row in moved], now)
+    return len(moved)
 
 
 def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
@@ -488,7 +548,7 @@ def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
     lock(session, ids)
     session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(ids), Delivery.state == S.PENDING)
+        .where(among(session, Delivery.id, ids), Delivery.state == S.PENDING)
         .values(due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted)
         .execution_options(synchronize_session=False)
     )
@@ -496,40 +556,38 @@ def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
 
 def supersede(session: Session, ids: Sequence[int]) -> int:
     """Take settled rows out of the way of a new one; only a person's order may do this."""
-    rows = session.scalars(
+    moved = session.scalars(
         update(Delivery)
         .where(
-            Delivery.id.in_(ids),
-            Delivery.superseded == false(),
+            among(session, Delivery.id, ids),
+            not_(Delivery.superseded),
             Delivery.state.in_((S.ACCEPTED, S.FAILED, S.CANCELLED)),
         )
-        .values(superseded=True)
+        .values(edition=Delivery.id)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
     )
-    return len(list(rows))
+    return len(list(moved))
 
 
 def look_again(session: Session, enrollment_ids: Sequence[int], now: datetime) -> None:
     """Let the planner look at these learners with its next step."""
-    if not enrollment_ids:
-        return
-    session.execute(
-        update(Enrollment)
-        .where(
-            Enrollment.id.in_(set(enrollment_ids)),
-            Enrollment.state == EnrollmentState.ACTIVE,
-        )
-        .values(next_due_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    if enrollment_ids:
+        _look_again(session, among(session, Enrollment.id, set(enrollment_ids)), now)
+
+
+def _look_again(session: Session, who: ColumnElement[bool], now: datetime) -> None:
+    is_active = Enrollment.state == EnrollmentState.ACTIVE
+    changed(session, update(Enrollment).where(who, is_active).values(next_due_at=now))
 
 
 def _wait_for_unknown(session: Session, ids: Sequence[int], now: datetime) -> None:
     session.execute(
         update(Enrollment)
         .where(
-            Enrollment.id.in_(select(Delivery.enrollment_id).where(Delivery.id.in_(ids))),
+            Enrollment.id.in_(
+                select(Delivery.enrollment_id).where(among(session, Delivery.id, ids))
+            ),
             Enrollment.state == EnrollmentState.ACTIVE,
         )
         .values(next_due_at=now + UNKNOWN_PATIENCE)
@@ -542,7 +600,7 @@ def lock(session: Session, ids: Sequence[int]) -> None:
     of several processes cannot deadlock. SQLite has one writer and needs none of it."""
     if not is_postgresql(session) or not ids:
         return
-    mine = select(Delivery.enrollment_id).where(Delivery.id.in_(ids))
+    mine = select(Delivery.enrollment_id).where(among(session, Delivery.id, ids))
     session.execute(
         select(Enrollment.id)
         .where(Enrollment.id.in_(mine))
@@ -550,5 +608,8 @@ def lock(session: Session, ids: Sequence[int]) -> None:
         .with_for_update(key_share=True)
     )
     session.execute(
-        select(Delivery.id).where(Delivery.id.in_(ids)).order_by(Delivery.id).with_for_update()
+        select(Delivery.id)
+        .where(among(session, Delivery.id, ids))
+        .order_by(Delivery.id)
+        .with_for_update()
     )

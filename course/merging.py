@@ -10,33 +10,19 @@ Pure: texts in, values out.
 """
 
 import re
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, cast
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateSyntaxError, meta, nodes
-from jinja2.environment import Template, TemplateExpression
-from jinja2.exceptions import SecurityError, TemplateNotFound, UndefinedError
-from jinja2.exceptions import TemplateError as JinjaError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2.environment import Template
 from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
-from course.errors import TemplateError
+from course.jinja import Part, TreeLoader, Values, evaluator, located, make_environment, refused
 
-Values = Mapping[str, Any]
 # One truth for each test: true, false, or the words of the error that asking it raised.
 Key = tuple[bool | str, ...]
-
-
-class Part(StrEnum):
-    """Where a template's output stands: it decides what a value is escaped for."""
-
-    SUBJECT = "subject"
-    TEXT = "text"
-    HTML = "html"
 
 
 # Filters and methods that look at their argument alone and return plain text or numbers.
@@ -75,13 +61,16 @@ _ADVICE = (
 )
 
 
+_acts = re.compile("[&<>\"']").search
+
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     """A merge tag and the expression that it stands for."""
 
     text: str
     expression: nodes.Expr
-    evaluate: Callable[[Values], Any]
+    literal: Callable[[Values], str]  # a person's text, escaped for the part it stands in
     part: Part
     file: str
     line: int
@@ -92,14 +81,26 @@ class Tag:
         return [name.name for name in _names(self.expression)]
 
     def value(self, values: Values) -> str:
-        """This person's literal text, escaped for the part it stands in; raises TemplateError
-        where their values make nothing of the expression."""
+        """The same; raises TemplateError where this person's values make nothing of it."""
         try:
-            found = self.evaluate(values)
-            return str(escape(found)) if self.part is Part.HTML else str(found)
+            return self.literal(values)
         except Exception as error:
             names = ", ".join(f"{name} = {values.get(name)!r}" for name in self.names)
             raise refused(self.file, self.line, f"{error}, where {names}") from None
+
+
+def _literal(evaluate: Callable[[Values], Any], part: Part) -> Callable[[Values], str]:
+    """Called for each person and tag, and most values need nothing done to them."""
+
+    def text(values: Values) -> str:
+        found = evaluate(values)
+        return found if type(found) is str else str(found)
+
+    def html(values: Values) -> str:
+        found = evaluate(values)
+        return found if type(found) is str and not _acts(found) else str(escape(found))
+
+    return html if part is Part.HTML else text
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Splitter:
         closure.refuse_undeclared(known | self.fields)
         rewriter = _Rewriter(self, environment, part)
         trees = {file: rewriter.rewrite(file, tree) for file, tree in closure.trees.items()}
-        environment.loader = _TreeLoader(trees)
+        environment.loader = TreeLoader(trees)
         with located(sources):
             return Split(environment.get_template(name), sources)
 
@@ -133,20 +134,20 @@ class Splitter:
             if tag.part is part and tag.expression == expression:
                 return tag.text
         text = f"x{self.secret}{len(self.tags):04d}x"
-        evaluate = _evaluator(expression, environment)
-        self.tags.append(Tag(text, expression, evaluate, part, file, expression.lineno))
+        literal = _literal(evaluator(expression, environment), part)
+        self.tags.append(Tag(text, expression, literal, part, file, expression.lineno))
         return text
 
     def test_for(self, expression: nodes.Expr, environment: Environment) -> str:
         for number, (known, _) in enumerate(self.tests):
             if known == expression:
                 return _test_name(number)
-        self.tests.append((expression, _evaluator(expression, environment)))
+        self.tests.append((expression, evaluator(expression, environment)))
         return _test_name(len(self.tests) - 1)
 
     def key(self, values: Values) -> Key:
         """What decides the skeleton for this person: the truth of each test."""
-        return tuple(_truth(evaluate, values) for _, evaluate in self.tests)
+        return tuple([_truth(evaluate, values) for _, evaluate in self.tests])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +162,6 @@ class Split:
         truths = {_test_name(number): _revived(truth) for number, truth in enumerate(key)}
         with located(self.sources):
             return self.template.render({**context, **truths})
-
-
-def make_environment(part: Part) -> Environment:
-    """The sandbox in which authors' templates run: strict, without access to Python's insides."""
-    return ImmutableSandboxedEnvironment(
-        autoescape=part is Part.HTML,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _truth(evaluate: Callable[[Values], Any], values: Values) -> bool | str:
@@ -189,34 +179,6 @@ def _revived(truth: bool | str) -> Any:
 
 def _test_name(number: int) -> str:
     return f"_test_{number}"
-
-
-def _evaluator(expression: nodes.Expr, environment: Environment) -> Callable[[Values], Any]:
-    """Jinja's own `compile_expression`, for an expression that is parsed already."""
-    if isinstance(expression, nodes.Name):
-        return _field_reader(expression.name)
-    assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=expression.lineno)
-    tree = nodes.Template([assign], lineno=1)
-    tree.set_environment(environment)
-    template = environment.from_string(tree)
-    return TemplateExpression(template, undefined_to_none=False)
-
-
-def _field_reader(name: str) -> Callable[[Values], Any]:
-    return lambda values: values[name]
-
-
-class _TreeLoader(BaseLoader):
-    """Compiles rewritten syntax trees where Jinja would compile source texts."""
-
-    def __init__(self, trees: Mapping[str, nodes.Template]) -> None:
-        self.trees = trees
-
-    def load(self, environment: Environment, name: str, globals: Any = None) -> Template:
-        if name not in self.trees:
-            raise TemplateNotFound(name)
-        code = environment.compile(self.trees[name], name, name)
-        return Template.from_code(environment, code, globals or {})
 
 
 class _Closure:
@@ -399,31 +361,6 @@ def _names(node: nodes.Node) -> list[nodes.Name]:
     return [node] if isinstance(node, nodes.Name) else list(node.find_all(nodes.Name))
 
 
-def refused(file: str, line: int, message: str) -> TemplateError:
-    return TemplateError(f"{file}:{line}: {message}")
-
-
-class located:  # noqa: N801 (reads as a word in `with located(…)`)
-    """Turns Jinja's run-time errors into TemplateError with the template's file and line."""
-
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        self.sources = sources
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, TemplateError) or not isinstance(error, Exception):
-            return
-        frames = [f for f in traceback.extract_tb(trace) if f.filename in self.sources]
-        if isinstance(error, TemplateSyntaxError):
-            raise refused(error.name or "?", error.lineno, error.message or "") from None
-        if not frames and not isinstance(error, JinjaError):
-            return
-        file, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else ("?", 1)
-        words = str(error) if isinstance(error, UndefinedError | SecurityError) else repr(error)
-        raise refused(file, line, words) from None
-
-
 @dataclass(frozen=True, slots=True)
 class Skeleton:
     """A mail for everyone of one key: finished but for its merge tags."""
@@ -434,8 +371,11 @@ class Skeleton:
     tags: tuple[Tag, ...]  # those that stand in it
 
     def substitutions(self, values: Values) -> dict[str, str]:
-        """Tag → this person's text. Raises what Jinja raises when a value cannot be had."""
-        return {tag.text: tag.value(values) for tag in self.tags}
+        """Tag → this person's text; TemplateError where their values make nothing of one."""
+        try:
+            return {tag.text: tag.literal(values) for tag in self.tags}
+        except Exception:
+            return {tag.text: tag.value(values) for tag in self.tags}  # to say which, and why
 
 
 @dataclass(frozen=True, slots=True)

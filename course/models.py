@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     ForeignKey,
     Index,
     Integer,
@@ -14,9 +13,9 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from course.db import UTCDateTime
@@ -109,6 +108,8 @@ class Cohort(Base):
     starts_on: Mapped[date | None]  # None: rolling
     zone: Mapped[str | None]
     is_front: Mapped[bool] = mapped_column(default=False)
+    # The planner looks at everyone again, and has come as far as this enrollment; None: it is done.
+    look_again_from: Mapped[int | None] = mapped_column(BigId)
     created_at: Mapped[datetime]
     course: Mapped[Course] = relationship()
 
@@ -150,7 +151,9 @@ class Enrollment(Base):
             sqlite_where=text("state = 'active' AND next_due_at IS NOT NULL"),
             postgresql_where=text("state = 'active' AND next_due_at IS NOT NULL"),
         ),
-        Index("ix_enrollment_cohort_id_state", "cohort_id", "state"),
+        # A person's links and an import look for whatever they had before, too.
+        Index("ix_enrollment_subscriber_id_course_id", "subscriber_id", "course_id"),
+        Index("ix_enrollment_cohort_id_state_id", "cohort_id", "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -225,14 +228,8 @@ class Delivery(Base):
 
     __tablename__ = "delivery"
     __table_args__ = (
-        Index(
-            "uq_delivery_message",
-            "enrollment_id",
-            "message_key",
-            unique=True,
-            sqlite_where=text("NOT superseded"),
-            postgresql_where=text("NOT superseded"),
-        ),
+        # One row that stands for each mail; and whatever asks for a learner's rows finds them here.
+        Index("uq_delivery_message", "enrollment_id", "message_key", "edition", unique=True),
         Index(
             "ix_delivery_pending",
             "rank",
@@ -241,16 +238,27 @@ class Delivery(Base):
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
         ),
-        # What is neither waiting nor settled is little: leases, unknown rows.
+        # Claimed and sending rows have a lease, and no others.
         Index(
-            "ix_delivery_open",
-            "state",
+            "ix_delivery_lease_until",
             "lease_until",
-            sqlite_where=text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
-            postgresql_where=text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
         ),
-        Index("ix_delivery_request_id", "request_id"),
-        Index("ix_delivery_course_id_message_key", "course_id", "message_key"),
+        # What a person may have to look at is little. (SQLite does not see that one of these two
+        # states is in a list of both, but that it is one or the other.)
+        Index(
+            "ix_delivery_trouble",
+            "state",
+            sqlite_where=text("state = 'unknown' OR state = 'failed'"),
+            postgresql_where=text("state = 'unknown' OR state = 'failed'"),
+        ),
+        Index(
+            "ix_delivery_request_id",
+            "request_id",
+            sqlite_where=text("request_id IS NOT NULL"),
+            postgresql_where=text("request_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -261,7 +269,8 @@ class Delivery(Base):
     rank: Mapped[int]  # confirmations 0, welcome mails 1, lessons 2
     state: Mapped[str]
     reason: Mapped[str | None]
-    superseded: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    # 0 while the row stands; its own id once a person's order put another in its place.
+    edition: Mapped[int] = mapped_column(BigId, default=0, server_default="0")
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]  # course time: the plan, from which the next lesson counts
     send_at: Mapped[datetime]  # course time: not before; later than due_at only for a late one
@@ -283,16 +292,30 @@ class Delivery(Base):
     complained_at: Mapped[datetime | None]
     enrollment: Mapped[Enrollment] = relationship()
 
+    @hybrid_property
+    def superseded(self) -> bool:
+        return self.edition != 0
+
 
 class Event(Base):
     """What the provider told us; never an address, an IP or a user agent."""
 
     __tablename__ = "event"
-    __table_args__ = (UniqueConstraint("dedupe_key"),)
+    __table_args__ = (
+        # By mail first, so that what is told of mails that left together lies together.
+        Index("uq_event_of_delivery", "delivery_id", "dedupe_key", unique=True),
+        Index(
+            "uq_event_of_address",
+            "dedupe_key",
+            unique=True,
+            sqlite_where=text("delivery_id IS NULL"),
+            postgresql_where=text("delivery_id IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    dedupe_key: Mapped[str] = mapped_column(String(64))
-    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"), index=True)
+    dedupe_key: Mapped[str] = mapped_column(String(32))
+    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"))
     kind: Mapped[str]
     at: Mapped[datetime]
     received_at: Mapped[datetime]

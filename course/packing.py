@@ -5,16 +5,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import holds, tokens
+from course import db, holds, tokens
 from course.errors import MinicourseError
 from course.ledger import Claimed
 from course.mailer import Outgoing, Personalization
 from course.merging import Key, Skeleton, merge
-from course.models import Delivery, Enrollment, Subscriber
+from course.models import Enrollment, Subscriber
 from course.rendering import CompiledCourse, Recipient, Site
 from course.settings import Settings
 from course.states import HoldScope, MessageKind
@@ -30,8 +31,7 @@ CONFIRM = "confirm"  # what a confirmation link is signed for
 DELIVERY_ARGUMENT = "minicourse_delivery"
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """One claimed row, ready to leave."""
 
     row: Claimed
@@ -136,18 +136,20 @@ class _Packing:
         values: Mapping[int, Mapping[str, str]],
     ) -> None:
         parcel = self._empty(course, skeleton, rows[0])
-        letters: list[Letter] = []
+        list_id = _list_id(course.course.slug, self.packer.site)
+        letters: list[tuple[Letter, int]] = []
         for row in rows:
             try:
                 substitutions = skeleton.substitutions(values[row.id])
             except Exception as error:  # whatever a person's values make of an expression
                 self._blame_row([row.id], f"cannot be rendered: {error}")
                 continue
-            letter = Letter(row, self._person(course, row, substitutions))
-            if _bytes_of(letter) > SUBSTITUTION_BYTES:
+            letter = Letter(row, self._person(row, substitutions, list_id))
+            weight = _bytes_of(substitutions)
+            if weight > SUBSTITUTION_BYTES:
                 self.parcels.append(_alone(parcel, letter, skeleton))
             else:
-                letters.append(letter)
+                letters.append((letter, weight))
         size = len(skeleton.html.encode()) + len(skeleton.text.encode())
         for chunk in _chunks(letters, size):
             self.parcels.append(replace(parcel, letters=tuple(chunk)))
@@ -170,14 +172,14 @@ class _Packing:
         return Parcel(outgoing, row.revision_id, (), _scope(row))
 
     def _person(
-        self, course: CompiledCourse, row: Claimed, substitutions: Mapping[str, str]
+        self, row: Claimed, substitutions: Mapping[str, str], list_id: str
     ) -> Personalization:
         person = self.people[row.id]
         return Personalization(
             to=person.email,
             # Nothing that a visitor typed may stand in the mail to an unconfirmed address.
             name="" if row.kind is MessageKind.CONFIRMATION else person.name,
-            headers=_headers(course.course.slug, row.kind, person, self.packer.site),
+            headers=_headers(row.kind, person, self.packer.site, list_id),
             custom_args={DELIVERY_ARGUMENT: f"{self.packer.installation}-{row.id}"},
             substitutions=substitutions,
         )
@@ -196,12 +198,16 @@ def _scope(row: Claimed) -> holds.Scope:
     return holds.Scope(HoldScope.COURSE, course_id=row.course_id)
 
 
-def _headers(slug: str, kind: MessageKind, person: Recipient, site: Site) -> dict[str, str]:
+def _list_id(slug: str, site: Site) -> str:
+    host = site.public_url.partition("://")[2].partition("/")[0].partition(":")[0]
+    return f"<{slug}.{host}>"
+
+
+def _headers(kind: MessageKind, person: Recipient, site: Site, list_id: str) -> dict[str, str]:
     """The complete set for one person (RFC 8058, RFC 2919, RFC 3834). Leaving works before the
     confirmation too: who was signed up by a stranger says no with it."""
-    host = site.public_url.partition("://")[2].partition("/")[0].partition(":")[0]
     headers = {
-        "List-Id": f"<{slug}.{host}>",
+        "List-Id": list_id,
         "List-Unsubscribe": f"<{site.public_url}/unsubscribe/{person.token}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
@@ -212,62 +218,54 @@ def _headers(slug: str, kind: MessageKind, person: Recipient, site: Site) -> dic
 
 def _alone(parcel: Parcel, letter: Letter, skeleton: Skeleton) -> Parcel:
     """Values too long for the provider's merging travel merged in, in a request of their own."""
-    mail = merge(skeleton, letter.person.substitutions)
+    mail = merge(skeleton, letter.person.substitutions or {})
     outgoing = replace(parcel.outgoing, subject=mail.subject, text=mail.text, html=mail.html)
-    person = replace(letter.person, substitutions={})
-    return replace(parcel, outgoing=outgoing, letters=(replace(letter, person=person),))
+    person = letter.person._replace(substitutions=None)
+    return replace(parcel, outgoing=outgoing, letters=(letter._replace(person=person),))
 
 
-def _chunks(letters: Sequence[Letter], base_bytes: int) -> Iterator[list[Letter]]:
+def _chunks(letters: Sequence[tuple[Letter, int]], base_bytes: int) -> Iterator[list[Letter]]:
     """As many people a request as the limits allow, and no address twice in one."""
     chunk: list[Letter] = []
     seen: set[str] = set()
     size = base_bytes
-    for letter in letters:
-        weight = _bytes_of(letter) + _PERSON_BYTES
-        full = len(chunk) == REQUEST_PEOPLE or size + weight > REQUEST_BYTES
+    for letter, weight in letters:
+        full = len(chunk) == REQUEST_PEOPLE or size + weight + _PERSON_BYTES > REQUEST_BYTES
         if chunk and (full or letter.person.to in seen):
             yield chunk
             chunk, seen, size = [], set(), base_bytes
         chunk.append(letter)
         seen.add(letter.person.to)
-        size += weight
+        size += weight + _PERSON_BYTES
     if chunk:
         yield chunk
 
 
-def _bytes_of(letter: Letter) -> int:
-    pairs = letter.person.substitutions.items()
-    return sum(len(tag) + len(value.encode()) for tag, value in pairs)
+def _bytes_of(substitutions: Mapping[str, str]) -> int:
+    return len("".join((*substitutions, *substitutions.values())).encode())
 
 
 def recipients(
     session: Session, rows: Sequence[Claimed], secret_keys: Sequence[str], now: datetime
 ) -> dict[int, Recipient]:
     """Who the claimed rows go to, by delivery id."""
-    found = session.execute(
-        select(
-            Delivery.id,
-            Delivery.kind,
-            Delivery.enrollment_id,
-            Enrollment.token,
-            Subscriber.email,
-            Subscriber.name,
-            Subscriber.zone,
-        )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+    found = db.gathered(
+        session,
+        select(Enrollment.id, Enrollment.token, Subscriber.email, Subscriber.name, Subscriber.zone)
         .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .where(Delivery.id.in_([row.id for row in rows]))
+        .where(db.among(session, Enrollment.id, {row.enrollment_id for row in rows})),
     )
-    return {
-        row.id: Recipient(
-            email=row.email or "",
-            name=row.name,
-            zone=row.zone or "",
-            token=row.token,
-            confirm_token=tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
-            if row.kind == MessageKind.CONFIRMATION
-            else "",
-        )
-        for row in found
+    people = {
+        enrollment_id: Recipient(email or "", name, zone or "", token)
+        for enrollment_id, token, email, name, zone in found
     }
+    return {row.id: _addressed(row, people[row.enrollment_id], secret_keys, now) for row in rows}
+
+
+def _addressed(
+    row: Claimed, person: Recipient, secret_keys: Sequence[str], now: datetime
+) -> Recipient:
+    if row.kind is not MessageKind.CONFIRMATION:
+        return person
+    link = tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
+    return person._replace(confirm_token=link)

@@ -36,7 +36,9 @@ def parse_email(text: str, *, sandbox: bool = False) -> str:
 def clean(value: str) -> str:
     """Free text made harmless for one line of a mail: control, line-break and direction marks
     become spaces, runs of space one, cut at 200 characters. Never refused."""
-    spaced = "".join(" " if _is_unfit(character) else character for character in value)
+    spaced = value
+    if not value.isprintable():
+        spaced = "".join(" " if _is_unfit(character) else character for character in value)
     return " ".join(spaced.split())[:FIELD_LIMIT].rstrip()
 
 
@@ -59,10 +61,13 @@ def mask(email: str) -> str:
     return f"{local[:1]}…@{domain}"
 
 
-# What stands around an `@`, plain or as in a link; `/@name` is no address.
-_ADDRESS = re.compile(r"[^\s@/?&=#<>\"'(),;:]+(@|%40)([^\s@/?&=#<>\"'(),;:]+)", re.IGNORECASE)
+# What stands around an `@`, plain or as in a link; `/@name` is no address. It is looked for only
+# from the beginning of a word: from each letter, a long one without an `@` would take a while.
+_LETTER = r"[^\s@/?&=#<>\"'(),;:]"
+_ADDRESS = re.compile(f"(?<!{_LETTER}){_LETTER}+(@|%40)({_LETTER}+)")
 
 
 def mask_within(text: str) -> str:
     """The same for each address inside a text; mail servers like to quote them."""
-    return _ADDRESS.sub(r"…\1\2", text)
+    has_one = "@" in text or "%40" in text  # most have none, and there are many of them
+    return _ADDRESS.sub(r"…\1\2", text) if has_one else text

@@ -2,30 +2,44 @@
 them, and writes what is due or when to look again."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, false, select, update
+from sqlalchemy import Row, Update, func, select, update
 from sqlalchemy.orm import Session
 
-from course import conditions, courses, ledger, timing
+from course import conditions, courses, holds, ledger, progress, timing
 from course.curriculum import Course as Curriculum
+from course.db import among, rows
 from course.models import Cohort, Delivery, Enrollment, Subscriber
+from course.rowsets import RowSet, run
 from course.states import (
     RUNNING_COHORT,
-    SETTLED,
-    DeliveryState,
     EnrollmentState,
     MessageKind,
 )
-from course.timing import Due, Finished, Past, Rhythm, Step, Wait
+from course.timing import Due, Finished, Late, Rhythm, Step, Wait
 
 BATCH = 1000
 LATE = "late"  # why a lesson was skipped
+
+Decision = Due | Wait | Finished | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pace:
+    """A course on one clock; learners who share it share the very object."""
+
+    steps: tuple[Step, ...]
+    rhythm: Rhythm
+    late: Late
+
+
+PaceOf = Callable[[int, str | None], Pace]  # by course and zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,59 +59,80 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
 
     Each gets a ledger row, a new time to be looked at, or its completion, all in this transaction.
     """
+    _look_again(session, now, limit)
     learners = _due(session, now, limit)
-    if not learners:
-        return 0
-    rows: list[ledger.Planned] = []
-    look_at: dict[datetime | None, list[int]] = defaultdict(list)
+    pace_of = _paces(session, learners)
+    mails: list[ledger.Planned] = []
+    look_at: list[tuple[int, datetime]] = []
+    waiting: list[int] = []  # for something to be settled, which will have them looked at
     finished: list[int] = []
-    for learner, decision in decide(session, learners, now):
+    for learner, decision in _decided(session, learners, pace_of, now):
         match decision:
             case Due(due_at=due) if due <= now:
-                row = _planned(session, learner, decision, now)
-                rows.append(row)
-                # A lesson that is skipped is decided at once: the next one may be looked at.
-                look_at[now if row.reason else None].append(learner.id)
-            case Due(due_at=due):
-                look_at[due].append(learner.id)
-            case Wait(until=until):
-                look_at[until].append(learner.id)
+                mail = _planned(learner, decision, pace_of, now)
+                mails.append(mail)
+                if mail.reason:  # a lesson that is skipped is decided at once
+                    look_at.append((learner.id, now))
+                else:
+                    waiting.append(learner.id)
+            case Due(due_at=moment) | Wait(until=datetime() as moment):
+                look_at.append((learner.id, moment))
+            case Wait() | None:
+                waiting.append(learner.id)
             case Finished():
                 finished.append(learner.id)
-            case None:
-                look_at[None].append(learner.id)
-    ledger.plan(session, rows, now)
-    for moment, ids in look_at.items():
-        _set(session, ids, next_due_at=moment)
+    ledger.plan(session, mails, now)
+    if look_at:
+        run(session, _look_at, given=_LOOKS.pack(session, look_at))
+    _set(session, waiting, next_due_at=None)
     _set(session, finished, state=EnrollmentState.COMPLETED, ended_at=now, next_due_at=None)
     return len(learners)
 
 
+_LOOKS = RowSet(id=Enrollment.id, at=Enrollment.next_due_at)
+
+
+@cache
+def _look_at(postgresql: bool) -> Update:
+    given = _LOOKS.given(postgresql)
+    return (
+        update(Enrollment)
+        .where(Enrollment.id == given.c.id, Enrollment.state == EnrollmentState.ACTIVE)
+        .values(next_due_at=given.c.at)
+    )
+
+
 def decide(
     session: Session, learners: Sequence[Learner], now: datetime
-) -> Iterable[tuple[Learner, Due | Wait | Finished | None]]:
+) -> Iterable[tuple[Learner, Decision]]:
     """What comes next for each; None while the cohort does not run (resuming sets the time)."""
-    past = _past(session, [learner.id for learner in learners])
-    schedules = {
-        course_id: courses.by_id(session, course_id).curriculum
-        for course_id in {learner.course_id for learner in learners}
-    }
+    return _decided(session, learners, _paces(session, learners), now)
+
+
+def _decided(
+    session: Session, learners: Sequence[Learner], pace_of: PaceOf, now: datetime
+) -> Iterable[tuple[Learner, Decision]]:
+    """Many learners stand at the same place, though they began on other days: that is decided
+    once."""
+    stories = progress.stories(session, [learner.id for learner in learners if learner.running])
+    decided: dict[tuple[object, ...], Decision] = {}
     for learner in learners:
         if not learner.running:
             yield learner, None
             continue
-        curriculum = schedules[learner.course_id]
-        yield (
-            learner,
-            timing.next_lesson(
-                steps(curriculum),
-                past.get(learner.id, {}),
-                rhythm(curriculum, learner.zone),
+        pace, story = pace_of(learner.course_id, learner.zone), stories.get(learner.id)
+        # Once there is a row, the next lesson counts from that.
+        place = (pace, learner.rolling, story or learner.starts_at)
+        if place not in decided:
+            decided[place] = timing.next_lesson(
+                pace.steps,
+                story.past if story else {},
+                pace.rhythm,
                 learner.starts_at,
                 now,
                 rolling=learner.rolling,
-            ),
-        )
+            )
+        yield learner, decided[place]
 
 
 @lru_cache(maxsize=64)
@@ -110,17 +145,16 @@ def rhythm(curriculum: Curriculum, zone: str | None) -> Rhythm:
     return curriculum.rhythm(ZoneInfo(zone) if zone else None)
 
 
-def learners_where(session: Session, *where: object) -> list[Learner]:
+def learners_where(session: Session, *where: Any) -> list[Learner]:
     """Learners for questions about the future; reads only."""
-    return [_learner(row) for row in session.execute(_LEARNERS.where(*where))]  # type: ignore[arg-type]
+    return [_learner(row) for row in session.execute(_LEARNERS.where(*where))]
 
 
 _LEARNERS = (
     select(
         Enrollment.id,
         Enrollment.course_id,
-        Subscriber.zone,
-        Cohort.zone.label("cohort_zone"),
+        func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
         Enrollment.starts_at,
         Cohort.starts_on,
         Cohort.state.label("cohort_state"),
@@ -134,53 +168,38 @@ def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
     return Learner(
         id=row.id,
         course_id=row.course_id,
-        zone=row.zone or row.cohort_zone,
+        zone=row.zone,
         starts_at=row.starts_at,
         rolling=row.starts_on is None,
         running=row.cohort_state in RUNNING_COHORT,
     )
 
 
+def _paces(session: Session, whose: Iterable[Learner | Row[*tuple[Any, ...]]]) -> PaceOf:
+    """How their courses go in any zone: each course is read once, each pace made once."""
+    live = courses.by_ids(session, {one.course_id for one in whose})
+
+    @cache
+    def pace_of(course_id: int, zone: str | None) -> Pace:
+        curriculum = live[course_id].curriculum
+        return Pace(steps(curriculum), rhythm(curriculum, zone), curriculum.schedule.late)
+
+    return pace_of
+
+
 def _due(session: Session, now: datetime, limit: int) -> list[Learner]:
-    rows = session.execute(
+    found = rows(
+        session,
         _LEARNERS.where(Enrollment.state == EnrollmentState.ACTIVE, Enrollment.next_due_at <= now)
         .order_by(Enrollment.next_due_at, Enrollment.id)
         .limit(limit)
-        .with_for_update(of=Enrollment, skip_locked=True)
+        .with_for_update(of=Enrollment, skip_locked=True),
     )
-    return [_learner(row) for row in rows]
+    return [_learner(row) for row in found.all()]
 
 
-def _past(session: Session, ids: Sequence[int]) -> Mapping[int, dict[str, Past]]:
-    found: dict[int, dict[str, Past]] = defaultdict(dict)
-    rows = session.execute(
-        select(
-            Delivery.enrollment_id,
-            Delivery.message_key,
-            Delivery.state,
-            Delivery.due_at,
-            Delivery.settled_at,
-            Delivery.unknown_since,
-        ).where(
-            Delivery.enrollment_id.in_(ids),
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.superseded == false(),
-        )
-    )
-    for row in rows:
-        found[row.enrollment_id][row.message_key] = Past(
-            is_settled=row.state in SETTLED,
-            due_at=row.due_at,
-            sent_at=row.settled_at if row.state == DeliveryState.ACCEPTED else None,
-            patience_until=row.unknown_since + ledger.UNKNOWN_PATIENCE
-            if row.state == DeliveryState.UNKNOWN
-            else None,
-        )
-    return found
-
-
-def _planned(session: Session, learner: Learner, due: Due, now: datetime) -> ledger.Planned:
-    row = ledger.Planned(
+def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledger.Planned:
+    mail = ledger.Planned(
         enrollment_id=learner.id,
         course_id=learner.course_id,
         kind=MessageKind.LESSON,
@@ -188,31 +207,70 @@ def _planned(session: Session, learner: Learner, due: Due, now: datetime) -> led
         due_at=due.due_at,
         rank=ledger.RANK_WELCOME if due.is_welcome else ledger.RANK_LESSON,
     )
-    if due.is_welcome:
-        return row
-    curriculum = courses.by_id(session, learner.course_id).curriculum
-    pace = rhythm(curriculum, learner.zone)
-    release = timing.release(due.due_at, now, pace, curriculum.schedule.late)
+    if due.is_welcome or not timing.is_late(due.due_at, now):
+        return mail
+    pace = pace_of(learner.course_id, learner.zone)
+    release = timing.release(due.due_at, now, pace.rhythm, pace.late)
     if release is None:
-        return replace(row, reason=LATE)
+        return replace(mail, reason=LATE)
     return replace(
-        row, due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted
+        mail, due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted
     )
+
+
+# After an edit ------------------------------------------------------------------------------------
+
+
+def _look_again(session: Session, now: datetime, limit: int) -> None:
+    """Where all of a cohort are to be looked at again, send the planner to the next ones: at once
+    it would take as long as there are learners, and nobody could write."""
+    marked = session.execute(
+        select(Cohort.id, Cohort.look_again_from)
+        .where(Cohort.look_again_from.is_not(None))
+        .order_by(Cohort.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).all()
+    for cohort_id, beyond in marked:
+        ids = _some_of(session, cohort_id, beyond, limit)
+        ledger.look_again(session, ids, now)
+        came_to = ids[-1] if len(ids) == limit else None
+        session.execute(
+            update(Cohort).where(Cohort.id == cohort_id).values(look_again_from=came_to)
+        )
+        limit -= len(ids)
+        if not limit:
+            break
+
+
+def _some_of(session: Session, cohort_id: int, beyond: int | None, limit: int) -> Sequence[int]:
+    return session.scalars(
+        select(Enrollment.id)
+        .where(
+            Enrollment.cohort_id == cohort_id,
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Enrollment.id > beyond,
+        )
+        .order_by(Enrollment.id)
+        .limit(limit)
+        .with_for_update(key_share=True)
+    ).all()
+
+
+# What waited too long -----------------------------------------------------------------------------
 
 
 def replan_late(session: Session, now: datetime, real: datetime, limit: int = BATCH) -> int:
     """Lessons that waited long past their time (a hold, an outage) and could leave now: each is
     shifted, put off to its allowed hours or skipped, as its course says. Returns how many."""
-    rows = _waiting_late(session, now, real, limit)
+    if holds.is_all_held(session):
+        return 0
+    found = _waiting_late(session, now, real, limit)
+    pace_of = _paces(session, found)
     moved: dict[timing.Release | None, list[int]] = defaultdict(list)
-    for row in rows:
-        curriculum = courses.by_id(session, row.course_id).curriculum
+    for row in found:
+        pace = pace_of(row.course_id, row.zone)
         release = timing.release(
-            row.send_at,
-            now,
-            rhythm(curriculum, row.zone or row.cohort_zone),
-            curriculum.schedule.late,
-            was_shifted=row.is_shifted,
+            row.send_at, now, pace.rhythm, pace.late, was_shifted=row.is_shifted
         )
         # What only leaves later keeps the due time from which the next lesson counts.
         if release and release.is_shifted == row.is_shifted:
@@ -223,21 +281,22 @@ def replan_late(session: Session, now: datetime, real: datetime, limit: int = BA
             ledger.withhold(session, ids, LATE, now)
         else:
             ledger.put_off(session, ids, release)
-    return len(rows)
+    return len(found)
 
 
 def _waiting_late(
     session: Session, now: datetime, real: datetime, limit: int
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    return session.execute(
+    """In the order of the index: whatever is put off leaves its beginning."""
+    return rows(
+        session,
         select(
             Delivery.id,
             Delivery.course_id,
             Delivery.due_at,
             Delivery.send_at,
             Delivery.is_shifted,
-            Subscriber.zone,
-            Cohort.zone.label("cohort_zone"),
+            func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
         )
         .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
         .join(Cohort, Cohort.id == Enrollment.cohort_id)
@@ -248,17 +307,17 @@ def _waiting_late(
             Delivery.send_at < now - timing.LATE_AFTER,
             conditions.waiting(now, real),
         )
-        .order_by(Delivery.id)
-        .limit(limit)
+        .order_by(Delivery.send_at, Delivery.id)
+        .limit(limit),
     ).all()
 
 
 def _set(session: Session, ids: Sequence[int], **values: object) -> None:
     if not ids:
         return
-    session.execute(
+    rows(
+        session,
         update(Enrollment)
-        .where(Enrollment.id.in_(ids), Enrollment.state == EnrollmentState.ACTIVE)
-        .values(**values)
-        .execution_options(synchronize_session=False)
+        .where(among(session, Enrollment.id, ids), Enrollment.state == EnrollmentState.ACTIVE)
+        .values(**values),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html.parser import HTMLParser
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from css_inline import CSSInliner
 from jinja2 import nodes
@@ -20,7 +20,8 @@ from markupsafe import Markup
 from course import curriculum, markdown
 from course.curriculum import Course, Lesson
 from course.errors import CourseError, NotFoundError, TemplateError
-from course.merging import Key, Mail, Part, Skeleton, Split, Splitter, Tag, merge, refused
+from course.jinja import Part, refused
+from course.merging import Key, Mail, Skeleton, Split, Splitter, Tag, merge
 from course.states import MessageKind
 
 PERSON_FIELDS = frozenset({"name", "email", "zone"})
@@ -44,8 +45,7 @@ class Site:
     reply_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One person, as far as a mail may know them."""
 
     email: str

@@ -8,9 +8,9 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from course import delivery, due
-from course.delivery import Office
 from course.due import Backlog, Release
 from course.models import Course, Delivery, Request
+from course.office import Office
 from course.states import DeliveryState, MessageKind
 
 

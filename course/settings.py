@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     unknown_policy: Literal["hold", "auto"] = "hold"
     lease_seconds: float = Field(60, gt=0)
     call_deadline_seconds: float = Field(25, gt=0)
+    calls_in_flight: int = Field(4, ge=1, le=32)
     backoff_min_seconds: float = Field(2, gt=0)
     backoff_max_seconds: float = Field(60, gt=0)
     breaker_min_seconds: float = Field(30, gt=0)

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Executable, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from course.db import insert_ignoring
 from course.models import Delivery, Subscriber, Suppression
+from course.rowsets import RowSet, insert_from, run
 from course.states import OWN_WISH, MessageKind, SuppressionReason
+
+_ENTRIES = RowSet(email_hash=Suppression.email_hash)
 
 
 def suppressed(email_hash: Any) -> ColumnElement[bool]:
@@ -36,7 +39,7 @@ def standing(
     session: Session, email_hashes: Iterable[str], course_id: int | None = None
 ) -> list[Suppression]:
     """What stands against these addresses: for that course or for all, or (None) for any."""
-    found = select(Suppression).where(Suppression.email_hash.in_(email_hashes))
+    found = select(Suppression).where(Suppression.email_hash.in_(list(email_hashes)))
     if course_id is not None:
         found = found.where(
             or_(Suppression.course_id.is_(None), Suppression.course_id == course_id)
@@ -54,18 +57,21 @@ def add(
     course_id: int | None = None,
 ) -> None:
     """Suppress these addresses for one course, or for all (None); repeated, it changes nothing."""
-    rows = [
-        {
-            "email_hash": email_hash,
-            "course_id": course_id,
-            "reason": reason,
-            "source": source,
-            "created_at": now,
-        }
-        for email_hash in email_hashes
-    ]
-    if rows:
-        session.execute(insert_ignoring(session, Suppression), rows)
+    run(
+        session,
+        _new_entries,
+        given=_ENTRIES.pack(session, [(one,) for one in email_hashes]),
+        course_id=course_id,
+        reason=reason,
+        source=source,
+        created_at=now,
+    )
+
+
+@cache
+def _new_entries(postgresql: bool) -> Executable:
+    given, same = _ENTRIES.given(postgresql), ["course_id", "reason", "source", "created_at"]
+    return insert_from(postgresql, Suppression, given, dict(given.c), same)
 
 
 def lift_own_wish(session: Session, email_hash: str, course_id: int) -> None:

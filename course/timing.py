@@ -5,7 +5,7 @@ or from daylight-saving time can move a nine-o'clock lesson to another hour.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -19,25 +19,37 @@ _HORIZON_DAYS = 366
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """How long after the lesson before: whole local days, or hours by the clock on the wall."""
+    """How long after the lesson before: whole local days, hours, or until a day of the week."""
 
     days: int = 0
     hours: int = 0
+    weekday: int | None = None  # Monday is 0: the first one after the day of the lesson before
 
     @property
     def is_at_once(self) -> bool:
-        return self.days == 0 and self.hours == 0
+        return self.days == 0 and self.hours == 0 and self.weekday is None
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """On which local days and at which local hour lessons may arrive."""
+    """On which local days and at which local hour lessons may arrive. With `until` they come
+    anywhere between the two, at the time of day of what they count from."""
 
     zone: ZoneInfo
     weekdays: frozenset[int]  # Monday is 0
     at: time
     skip_dates: frozenset[date] = field(default_factory=frozenset)
     minimum_gap: timedelta = timedelta(hours=18)
+    until: time | None = None
+
+    def of(self, step: "Step") -> "Rhythm":
+        """As that lesson wishes it."""
+        if step.weekdays is None and step.at is None:
+            return self
+        weekdays = self.weekdays if step.weekdays is None else step.weekdays
+        if step.at is None:
+            return replace(self, weekdays=weekdays)
+        return replace(self, weekdays=weekdays, at=step.at, until=step.until)
 
     def allows(self, day: date) -> bool:
         return day.weekday() in self.weekdays and day not in self.skip_dates
@@ -48,6 +60,13 @@ class Rhythm:
             if self.allows(day + offset * DAY):
                 return day + offset * DAY
         raise ValueError("the weekdays and skip_dates leave no day to send on within a year")
+
+    def hour_for(self, wall: time) -> tuple[int, time]:
+        """The hour of a lesson that counts from that time of day, and whether it is too late for
+        this day (1) or not (0)."""
+        if self.until is None or wall <= self.at:
+            return 0, self.at
+        return (0, wall) if wall <= self.until else (1, self.at)
 
 
 def to_utc(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -79,14 +98,21 @@ def due_at(
     if first and rolling and after.is_at_once:
         return base
     earliest = base + timedelta(hours=after.hours)
-    day = local_date(earliest, rhythm.zone) + after.days * DAY
+    local = earliest.astimezone(rhythm.zone)
+    too_late, hour = rhythm.hour_for(local.time())
+    day = local.date() + (after.days + too_late) * DAY
+    before = local_date(base, rhythm.zone)
     if not first and after.days == 0:
-        day = max(day, local_date(base, rhythm.zone) + DAY)
+        day = max(day, before + DAY)
+    if after.weekday is not None:
+        day = before + DAY * (1 + (after.weekday - before.weekday() - 1) % 7)
     day = rhythm.next_allowed(day)
-    due = to_utc(day, rhythm.at, rhythm.zone)
-    while due < earliest or (last_sent is not None and due < last_sent + rhythm.minimum_gap):
+    due = to_utc(day, hour, rhythm.zone)
+    soonest = earliest if last_sent is None else max(earliest, last_sent + rhythm.minimum_gap)
+    # Clocks have left out whole days (Samoa, 30 December 2011).
+    while due < soonest or not rhythm.allows(local_date(due, rhythm.zone)):
         day = rhythm.next_allowed(day + DAY)
-        due = to_utc(day, rhythm.at, rhythm.zone)
+        due = to_utc(day, hour, rhythm.zone)
     return due
 
 
@@ -124,7 +150,7 @@ def release(
     if late is Late.SKIP:
         return None
     if late is Late.SHIFT and not was_shifted:
-        shifted = _next_hour(now, rhythm)
+        shifted = _next_opening(now, rhythm) if rhythm.until else _next_hour(now, rhythm)
         return Release(shifted, shifted, is_shifted=True)
     return Release(due, _next_opening(now, rhythm), is_shifted=was_shifted)
 
@@ -132,8 +158,10 @@ def release(
 def _next_hour(now: datetime, rhythm: Rhythm) -> datetime:
     """The rhythm's next allowed day and hour, not before `now`."""
     day = rhythm.next_allowed(local_date(now, rhythm.zone))
-    while (moment := to_utc(day, rhythm.at, rhythm.zone)) < now:
+    moment = to_utc(day, rhythm.at, rhythm.zone)
+    while moment < now or not rhythm.allows(local_date(moment, rhythm.zone)):
         day = rhythm.next_allowed(day + DAY)
+        moment = to_utc(day, rhythm.at, rhythm.zone)
     return moment
 
 
@@ -143,7 +171,11 @@ def _next_opening(now: datetime, rhythm: Rhythm) -> datetime:
     if rhythm.allows(today):
         opens = to_utc(today, rhythm.at, rhythm.zone)
         # A course whose hour lies in the evening keeps an hour for its late mails.
-        closes = max(to_utc(today, EVENING, rhythm.zone), opens + timedelta(hours=1))
+        closes = (
+            to_utc(today, rhythm.until, rhythm.zone)
+            if rhythm.until
+            else max(to_utc(today, EVENING, rhythm.zone), opens + timedelta(hours=1))
+        )
         if opens <= now < closes:
             return now
     return _next_hour(now, rhythm)
@@ -151,10 +183,14 @@ def _next_opening(now: datetime, rhythm: Rhythm) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A lesson, as far as timing asks: its identity and its distance from the one before."""
+    """A lesson, as far as timing asks: its identity, its distance from the one before, and where
+    it differs from the course's days and hours."""
 
     slug: str
     after: After
+    weekdays: frozenset[int] | None = None
+    at: time | None = None
+    until: time | None = None  # only beside `at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +250,7 @@ def next_lesson(
     is_welcome = first and rolling and step.after.is_at_once
     due = due_at(
         step.after,
-        rhythm,
+        rhythm.of(step),
         max((row.due_at for row in past.values()), default=starts_at),
         first=first,
         rolling=rolling,

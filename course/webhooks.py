@@ -7,12 +7,12 @@ nothing in it is trusted to have the documented type.
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
@@ -60,8 +60,7 @@ _SUPPRESSING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderEvent:
+class ProviderEvent(NamedTuple):
     """One event in our words. `email` is for matching in memory only and is never stored."""
 
     kind: EventKind
@@ -129,15 +128,23 @@ def _public_key(text: str) -> EllipticCurvePublicKey | None:
 
 def parse(body: bytes) -> list[ProviderEvent]:
     """The events of a body; InvalidInputError when it is not a JSON array of objects."""
-    try:
-        # Neither broken UTF-8 in a stranger's words nor a number of a thousand digits may cost the
-        # other events.
-        found = json.loads(body.decode("utf-8", "replace"), parse_int=float)
-    except (ValueError, RecursionError):
-        raise InvalidInputError("The body is not JSON.") from None
+    found = _json(body)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise InvalidInputError("The body is not a JSON array of events.")
     return [_event(item) for item in found]
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # Neither broken UTF-8 in a stranger's words nor a number of a thousand digits may cost the
+        # other events.
+        return json.loads(body.decode("utf-8", "replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        raise InvalidInputError("The body is not JSON.") from None
 
 
 def _event(item: dict[str, Any]) -> ProviderEvent:
@@ -185,7 +192,7 @@ def _email(value: object) -> str | None:
 
 def _instant(value: object) -> datetime | None:
     """Unix seconds, as a number or its digits; None where that is no instant."""
-    if isinstance(value, bool) or not isinstance(value, str | float):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
         seconds = float(value)
@@ -208,5 +215,5 @@ def dedupe_key(event: ProviderEvent) -> str:
     if named == [None, None]:
         named = [event.sg_event_id]
     at = int(event.at.timestamp()) if event.at else None
-    natural = json.dumps([named, event.kind, at, event.url])
-    return blake2b(natural.encode(), digest_size=16).hexdigest()
+    natural = orjson.dumps([named, event.kind, at, event.url])
+    return blake2b(natural, digest_size=8).hexdigest()

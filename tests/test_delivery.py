@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from threading import get_ident
+from time import sleep
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,9 +15,11 @@ from course import courses, delivery, holds, ledger, sources
 from course.answers import Answer, Verdict
 from course.db import real_now
 from course.errors import ModeError
+from course.mailer import Outgoing
 from course.models import Installation, Request
 from course.settings import parse_send_limits
 from course.states import HoldKind, HoldScope
+from tests.crowd import enroll
 from tests.world import TAKEN, World
 
 SLUGS = ["welcome", "network", "market", "practice", "plan-b", "leverage", "decision"]
@@ -55,6 +59,41 @@ def test_thousands_share_one_request(world: World) -> None:
         world.sign_up(f"p{number}@example.org", f"Person {number}")
     world.tick()
     assert [len(r.personalizations) for r in world.provider.requests] == [30]
+
+
+def test_many_thousands_leave_in_several_calls_at_once(world: World) -> None:
+    emails = [f"p{number}@example.org" for number in range(4500)]
+    enroll(world.database, emails, [None], world.hash_key)
+    threads = set()
+
+    def answer(_: Outgoing) -> Answer:
+        threads.add(get_ident())
+        sleep(0.02)  # long enough for the others to claim
+        return TAKEN
+
+    world.provider.answer = answer
+    report = world.tick()
+    assert report.counts["accepted"] == len(set(world.provider.log)) == len(emails)
+    assert len(world.provider.log) == len(emails)
+    assert len(threads) > 1
+
+
+def test_a_fault_in_one_of_several_calls_ends_the_tick(world: World) -> None:
+    emails = [f"p{number}@example.org" for number in range(3500)]
+    enroll(world.database, emails, [None], world.hash_key)
+
+    def answer(_: Outgoing) -> Answer:
+        if len(world.provider.requests) == 2:
+            raise RuntimeError("the disk is full")
+        return TAKEN
+
+    world.provider.answer = answer
+    with pytest.raises(RuntimeError, match="disk is full"):
+        world.tick()
+    assert states(world)["sending"] == 1000
+    world.provider.answer = lambda _: TAKEN
+    world.tick()
+    assert states(world) == {"accepted": 2500, "sending": 1000}
 
 
 def test_each_person_gets_complete_headers_and_our_id_but_no_address_in_it(world: World) -> None:

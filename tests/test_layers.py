@@ -15,11 +15,12 @@ from course.settings import SOURCE_ROOT
 # From the ground up. A module named on no floor is a service.
 BASE = {"errors", "settings", "clock"}
 PURE = {
-    *("answers", "changes", "curriculum", "markdown", "merging", "people", "rendering"),
+    *("answers", "changes", "curriculum", "jinja", "markdown", "merging", "people", "rendering"),
+    "samples",
     *("states", "timing", "tokens", "webhooks"),
 }
 ADAPTERS = {"db", "models", "mailer", "sources", "wire"}
-EDGES = {"web", "sandbox", "fleet", "commands", "processes", "demo", "doctor"}
+EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.

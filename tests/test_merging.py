@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from jinja2 import DictLoader
 
 from course.errors import TemplateError
-from course.merging import Mail, Part, Skeleton, Splitter, make_environment, merge
+from course.jinja import Part, make_environment
+from course.merging import Mail, Skeleton, Splitter, merge
 
 FIELDS = frozenset({"name", "country", "url"})
 COURSE = {"title": "Tom & Jerry", "days": ["mon", "tue"], "open": True}

@@ -16,8 +16,8 @@ import pytest
 import schedule
 
 from course.clock import Clock
-from course.delivery import Report
 from course.errors import ModeError
+from course.office import Report
 from course.processes.ports import require_sandbox
 from course.processes.stopping import SignalledStop
 from course.settings import Settings

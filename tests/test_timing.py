@@ -1,7 +1,8 @@
 """When a lesson is due, over weekends, zones and clock changes."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from course.timing import (
     to_utc,
 )
 
+THURSDAY_NOON = "2027-01-14 12:00"
 BERLIN = ZoneInfo("Europe/Berlin")
 WORKDAYS = frozenset(range(5))
 
@@ -31,6 +33,9 @@ def rhythm(zone: str = "Europe/Berlin", **changes: object) -> Rhythm:
 
 def moment(text: str, zone: str = "Europe/Berlin") -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+THURSDAY = moment(THURSDAY_NOON)
 
 
 def following(base: datetime, after: After, pace: Rhythm, last: datetime | None = None) -> datetime:
@@ -121,8 +126,85 @@ def test_wherever_one_lives_the_day_is_allowed_and_the_hour_kept(
     assert local.time() == at or not exists
 
 
+# Around each change of a clock -----------------------------------------------------------------
+
+WEEK = timedelta(days=7)
+
+
+def transitions(zone: ZoneInfo) -> Iterator[datetime]:
+    """The hours (UTC) after which that zone's clocks showed another offset, 2000 to 2037."""
+    before, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2037, 12, 31, tzinfo=UTC)
+    while before < end:
+        after = before + WEEK
+        if offset(zone, before) != offset(zone, after):
+            yield bisect(zone, before, after)
+        before = after
+
+
+def offset(zone: ZoneInfo, instant: datetime) -> timedelta | None:
+    return instant.astimezone(zone).utcoffset()
+
+
+def bisect(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    while after - before > timedelta(hours=1):
+        middle = before + (after - before) / 2
+        if offset(zone, middle) == offset(zone, before):
+            before = middle
+        else:
+            after = middle
+    return before
+
+
+@pytest.mark.parametrize("until", [None, time(4)])
+def test_around_every_change_of_every_clock(until: time | None) -> None:
+    """At half past midnight to half past three most clocks change: lessons at these hours come
+    on allowed days, one after the other, at their hour unless the clocks leave it out."""
+    for name in sorted(available_timezones()):
+        zone = ZoneInfo(name)
+        for number, change in enumerate(transitions(zone)):
+            at = [time(0, 30), time(1, 30), time(2, 30), time(3, 30)][number % 4]
+            pace = Rhythm(zone, WORKDAYS, at, until=until, minimum_gap=timedelta(hours=18))
+            due = change - timedelta(days=2)
+            for _ in range(4):
+                later = following(due, After(1), pace, due)
+                assert later >= due + pace.minimum_gap, (name, change)
+                local, asked = (
+                    later.astimezone(zone),
+                    to_utc(later.astimezone(zone).date(), at, zone),
+                )
+                assert pace.allows(local.date()), (name, change)
+                if until is None:
+                    assert later == asked, (name, change)
+                    assert local.fold == 0, (name, change)
+                else:
+                    assert asked <= later, (name, change)
+                    assert local.time() <= max(until, asked.astimezone(zone).time()), (name, change)
+                due = later
+
+
+def test_a_window_keeps_the_time_of_day() -> None:
+    pace = rhythm(at=time(9), until=time(18))
+    assert following(moment("2027-01-13 14:37"), After(1), pace) == moment("2027-01-14 14:37")
+    assert following(moment("2027-01-13 06:00"), After(1), pace) == moment("2027-01-14 09:00")
+    assert following(moment("2027-01-13 22:15"), After(1), pace) == moment("2027-01-15 09:00")
+    assert following(moment("2027-01-15 14:37"), After(1), pace) == moment("2027-01-18 14:37")
+
+
+def test_a_lesson_may_wait_for_a_day_of_the_week() -> None:
+    pace = rhythm()
+    next_monday = After(weekday=0)
+    assert following(moment("2027-01-14 12:00"), next_monday, pace) == moment("2027-01-18 09:00")
+    assert following(moment("2027-01-18 09:00"), next_monday, pace) == moment("2027-01-25 09:00")
+
+
+def test_a_lesson_may_have_its_own_days_and_hour() -> None:
+    steps = [Step("hello", After()), Step("one", After(1), frozenset({5}), time(11))]
+    past = {"hello": Past(True, THURSDAY, THURSDAY)}
+    found = next_lesson(steps, past, rhythm(), THURSDAY, THURSDAY, rolling=True)
+    assert found == Due("one", moment("2027-01-16 11:00"), is_welcome=False)
+
+
 STEPS = [Step("hello", After()), Step("one", After(1)), Step("two", After(1))]
-THURSDAY = moment("2027-01-14 12:00")
 
 
 def next_of(past: dict[str, Past], now: datetime = THURSDAY) -> Due | Wait | Finished:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -292,7 +291,7 @@ def test_no_array_of_objects_is_too_strange(items: list[dict[str, Any]]) -> None
     events = parse(json.dumps(items).encode())
     assert len(events) == len(items)
     for event in events:
-        assert len(dedupe_key(event)) == 32
+        assert len(dedupe_key(event)) == 16
         event.delivery_id("k3f9x2")
 
 
@@ -341,7 +340,7 @@ CLICK = ProviderEvent(
     ],
 )
 def test_a_copy_has_the_same_key(changed: dict[str, Any]) -> None:
-    assert dedupe_key(replace(CLICK, **changed)) == dedupe_key(CLICK)
+    assert dedupe_key(CLICK._replace(**changed)) == dedupe_key(CLICK)
 
 
 @pytest.mark.parametrize(
@@ -356,15 +355,15 @@ def test_a_copy_has_the_same_key(changed: dict[str, Any]) -> None:
     ],
 )
 def test_another_event_has_another_key(changed: dict[str, Any]) -> None:
-    assert dedupe_key(replace(CLICK, **changed)) != dedupe_key(CLICK)
+    assert dedupe_key(CLICK._replace(**changed)) != dedupe_key(CLICK)
 
 
 def test_a_late_bounce_is_known_by_its_address() -> None:
     bounce = ProviderEvent(EventKind.BOUNCED, CLICK.at, email="ada@example.org", sg_event_id="1")
-    assert dedupe_key(replace(bounce, sg_event_id="2")) == dedupe_key(bounce)
-    assert dedupe_key(replace(bounce, email="bob@example.org")) != dedupe_key(bounce)
+    assert dedupe_key(bounce._replace(sg_event_id="2")) == dedupe_key(bounce)
+    assert dedupe_key(bounce._replace(email="bob@example.org")) != dedupe_key(bounce)
 
 
 def test_what_names_nobody_is_known_by_the_providers_own_id() -> None:
     nobody = ProviderEvent(EventKind.OTHER, CLICK.at, sg_event_id="1")
-    assert dedupe_key(replace(nobody, sg_event_id="2")) != dedupe_key(nobody)
+    assert dedupe_key(nobody._replace(sg_event_id="2")) != dedupe_key(nobody)

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from course import cohorts, courses, delivery, enrollment, installation, sources
 from course.answers import Answer, Verdict
 from course.db import Database
-from course.delivery import Office, Report
 from course.enrollment import Origin, Person
 from course.mailer import Outgoing, payload
 from course.models import Delivery, Enrollment, Subscriber
+from course.office import Office, Report
 from course.sandbox.keys import make_key_pair
 from course.sandbox.rules import problems
 from course.settings import SOURCE_ROOT, Settings

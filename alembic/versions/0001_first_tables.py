@@ -117,6 +117,9 @@ def upgrade() -> None:
         sa.Column("starts_on", sa.Date(), nullable=True),
         sa.Column("zone", sa.Text(), nullable=True),
         sa.Column("is_front", sa.Boolean(), nullable=False),
+        sa.Column(
+            "look_again_from", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_cohort_course_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cohort")),
@@ -192,7 +195,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("token", name=op.f("uq_enrollment_token")),
     )
     with op.batch_alter_table("enrollment", schema=None) as batch_op:
-        batch_op.create_index("ix_enrollment_cohort_id_state", ["cohort_id", "state"], unique=False)
+        batch_op.create_index(
+            "ix_enrollment_cohort_id_state_id", ["cohort_id", "state", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_enrollment_subscriber_id_course_id", ["subscriber_id", "course_id"], unique=False
+        )
         batch_op.create_index(
             "ix_enrollment_due",
             ["next_due_at", "id"],
@@ -281,7 +289,12 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("superseded", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column(
+            "edition",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default="0",
+            nullable=False,
+        ),
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("due_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("send_at", course.db.UTCDateTime(timezone=True), nullable=False),
@@ -317,14 +330,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_delivery_course_id_message_key", ["course_id", "message_key"], unique=False
-        )
-        batch_op.create_index(
-            "ix_delivery_open",
-            ["state", "lease_until"],
+            "ix_delivery_lease_until",
+            ["lease_until"],
             unique=False,
-            sqlite_where=sa.text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
-            postgresql_where=sa.text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
+            sqlite_where=sa.text("lease_until IS NOT NULL"),
+            postgresql_where=sa.text("lease_until IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_delivery_pending",
@@ -333,19 +343,28 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
         )
-        batch_op.create_index("ix_delivery_request_id", ["request_id"], unique=False)
         batch_op.create_index(
-            "uq_delivery_message",
-            ["enrollment_id", "message_key"],
-            unique=True,
-            sqlite_where=sa.text("NOT superseded"),
-            postgresql_where=sa.text("NOT superseded"),
+            "ix_delivery_request_id",
+            ["request_id"],
+            unique=False,
+            sqlite_where=sa.text("request_id IS NOT NULL"),
+            postgresql_where=sa.text("request_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_delivery_trouble",
+            ["state"],
+            unique=False,
+            sqlite_where=sa.text("state = 'unknown' OR state = 'failed'"),
+            postgresql_where=sa.text("state = 'unknown' OR state = 'failed'"),
+        )
+        batch_op.create_index(
+            "uq_delivery_message", ["enrollment_id", "message_key", "edition"], unique=True
         )
 
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("dedupe_key", sa.String(length=64), nullable=False),
+        sa.Column("dedupe_key", sa.String(length=32), nullable=False),
         sa.Column(
             "delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
@@ -359,10 +378,16 @@ def upgrade() -> None:
             ["delivery_id"], ["delivery.id"], name=op.f("fk_event_delivery_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event")),
-        sa.UniqueConstraint("dedupe_key", name=op.f("uq_event_dedupe_key")),
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_event_delivery_id"), ["delivery_id"], unique=False)
+        batch_op.create_index(
+            "uq_event_of_address",
+            ["dedupe_key"],
+            unique=True,
+            sqlite_where=sa.text("delivery_id IS NULL"),
+            postgresql_where=sa.text("delivery_id IS NULL"),
+        )
+        batch_op.create_index("uq_event_of_delivery", ["delivery_id", "dedupe_key"], unique=True)
 
     op.create_table(
         "personal_detail",
@@ -402,27 +427,36 @@ def downgrade() -> None:
 
     op.drop_table("personal_detail")
     with op.batch_alter_table("event", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_event_delivery_id"))
+        batch_op.drop_index("uq_event_of_delivery")
+        batch_op.drop_index(
+            "uq_event_of_address",
+            sqlite_where=sa.text("delivery_id IS NULL"),
+            postgresql_where=sa.text("delivery_id IS NULL"),
+        )
 
     op.drop_table("event")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
+        batch_op.drop_index("uq_delivery_message")
         batch_op.drop_index(
-            "uq_delivery_message",
-            sqlite_where=sa.text("NOT superseded"),
-            postgresql_where=sa.text("NOT superseded"),
+            "ix_delivery_trouble",
+            sqlite_where=sa.text("state = 'unknown' OR state = 'failed'"),
+            postgresql_where=sa.text("state = 'unknown' OR state = 'failed'"),
         )
-        batch_op.drop_index("ix_delivery_request_id")
+        batch_op.drop_index(
+            "ix_delivery_request_id",
+            sqlite_where=sa.text("request_id IS NOT NULL"),
+            postgresql_where=sa.text("request_id IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_delivery_pending",
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
         )
         batch_op.drop_index(
-            "ix_delivery_open",
-            sqlite_where=sa.text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
-            postgresql_where=sa.text("state IN ('claimed', 'sending', 'unknown', 'failed')"),
+            "ix_delivery_lease_until",
+            sqlite_where=sa.text("lease_until IS NOT NULL"),
+            postgresql_where=sa.text("lease_until IS NOT NULL"),
         )
-        batch_op.drop_index("ix_delivery_course_id_message_key")
 
     op.drop_table("delivery")
     with op.batch_alter_table("consent", schema=None) as batch_op:
@@ -446,7 +480,8 @@ def downgrade() -> None:
             sqlite_where=sa.text("state = 'active' AND next_due_at IS NOT NULL"),
             postgresql_where=sa.text("state = 'active' AND next_due_at IS NOT NULL"),
         )
-        batch_op.drop_index("ix_enrollment_cohort_id_state")
+        batch_op.drop_index("ix_enrollment_subscriber_id_course_id")
+        batch_op.drop_index("ix_enrollment_cohort_id_state_id")
 
     op.drop_table("enrollment")
     with op.batch_alter_table("suppression", schema=None) as batch_op:

@@ -22,7 +22,7 @@ from course.errors import InvalidInputError
 from course.settings import Settings
 
 if TYPE_CHECKING:
-    from course.delivery import Office
+    from course.office import Office
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,8 +66,8 @@ class Context:
     def office(self) -> "Office":
         """What sending needs. A database that is a copy is held before anything is sent."""
         from course import copies  # only those who send need these
-        from course.delivery import Office
         from course.mailer import Mailer
+        from course.office import Office
 
         key = self.settings.sendgrid_api_key
         mailer = Mailer(

@@ -1,9 +1,8 @@
 """`minicourse subscriber import`: people out of a CSV file."""
 
 import time
-from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from sqlalchemy.orm import Session
@@ -22,8 +21,6 @@ from course.commands.context import (
 )
 from course.enrollment import Origin
 from course.importing import Order, Row, Sheet, Skipped, Taken
-
-T = TypeVar("T")
 
 # SQLite lets nobody queue: who waits looks again every so often, at the latest after 100 ms.
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -67,11 +64,7 @@ def import_(
             order = _order(session, file, cohort, source, context)
         if not dry_run:
             context.database.run(lambda s: _note(s, file, cohort, source, context))
-        taken = Taken()
-        for batch in _batches(sheet, importing.BATCH):
-            began = time.monotonic()
-            taken += _take(context, batch, order, dry_run=dry_run)
-            _let_others_write(context, time.monotonic() - began)
+        taken = _take_all(context, sheet, order, dry_run=dry_run)
     _report(taken, cohort, dry_run=dry_run, as_json=as_json)
 
 
@@ -102,30 +95,39 @@ def _note(session: Session, file: Path, cohort: str, source: str | None, context
     )
 
 
-def _batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    batch: list[T] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _take(context: Context, batch: list[Row | Skipped], order: Order, *, dry_run: bool) -> Taken:
-    if not dry_run:
-        return context.database.run(lambda s: importing.take(s, batch, order, context.now))
-    with context.database.writing() as session:
-        taken = importing.take(session, batch, order, context.now)
-        session.rollback()
+def _take_all(context: Context, sheet: Sheet, order: Order, *, dry_run: bool) -> Taken:
+    """A few hundred at a time; on SQLite, where all others wait meanwhile, for a moment each."""
+    must_yield = context.database.is_sqlite
+    taken, rows, size = Taken(), iter(sheet), importing.LEAST if must_yield else importing.MOST
+    while batch := list(islice(rows, size)):
+        some, worked = _take(context, batch, order, dry_run=dry_run)
+        taken += some
+        if must_yield:
+            size = importing.next_size(len(batch), worked)
+            _let_others_write(worked)
     return taken
 
 
-def _let_others_write(context: Context, worked: float) -> None:
+def _take(
+    context: Context, batch: list[Row | Skipped], order: Order, *, dry_run: bool
+) -> tuple[Taken, float]:
+    """What became of the batch, and for how many seconds nobody else could write."""
+
+    def take(session: Session) -> tuple[Taken, float]:
+        session.connection()  # it is our turn; the wait for it is not counted
+        began = time.monotonic()
+        taken = importing.take(session, batch, order, context.now)
+        if dry_run:
+            session.rollback()
+        return taken, began
+
+    taken, began = context.database.run(take)
+    return taken, time.monotonic() - began
+
+
+def _let_others_write(worked: float) -> None:
     """Rest as long as was worked, so that sign-ups and the scheduler get their turn meanwhile."""
-    if context.database.is_sqlite:
-        time.sleep(min(worked, _LONGEST_PAUSE_SECONDS))
+    time.sleep(min(worked, _LONGEST_PAUSE_SECONDS))
 
 
 def _report(taken: Taken, cohort: str, *, dry_run: bool, as_json: bool) -> None:

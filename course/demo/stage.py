@@ -18,7 +18,7 @@ from course.clock import Clock
 from course.commands import context
 from course.commands.context import Context
 from course.commands.setup import make_ready
-from course.delivery import Report
+from course.office import Report
 from course.processes import ports
 from course.processes.children import Children, wait_for
 from course.settings import SOURCE_ROOT, Settings

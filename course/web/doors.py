@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 from flask import url_for
-from sqlalchemy import select
+from sqlalchemy import Text, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses
+from course import courses
 from course.courses import Live
 from course.curriculum import SLUG
 from course.errors import NotFoundError
-from course.models import Cohort
+from course.models import Cohort, Course, Revision
 from course.states import CohortState
 from course.web.errors import CourseNotFound
+from course.web.site import site
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,22 @@ def published_course(session: Session, slug: str) -> Live:
 
 def find_door(session: Session, slug: str, cohort: str | None = None) -> Door:
     """The course's front cohort, or the named one; a draft is not there yet."""
-    live = published_course(session, slug)
-    found = _named(session, live.id, cohort) if cohort else cohorts.front_of(session, live.id)
-    if found is None or found.state == CohortState.DRAFT:
+    if not SLUG.match(slug) or not SLUG.match(cohort or slug):
         raise CourseNotFound
-    return Door(live, found)
+    found = session.execute(_DOOR, {"slug": slug, "cohort": cohort or None}).one_or_none()
+    if found is None or found.state != courses.PUBLISHED:
+        raise CourseNotFound
+    if found.Cohort.state == CohortState.DRAFT:
+        raise CourseNotFound
+    return Door(site().published(session, slug, found.content_hash), found.Cohort)
 
 
-def _named(session: Session, course_id: int, name: str) -> Cohort | None:
-    if not SLUG.match(name):
-        return None
-    return session.scalar(select(Cohort).where(Cohort.course_id == course_id, Cohort.name == name))
+# Made once: to put a statement together takes longer than to run it, and each visit needs this.
+_NAME = bindparam("cohort", type_=Text)
+_DOOR = (
+    select(Cohort, Course.state, Revision.content_hash)
+    .join(Course, Course.id == Cohort.course_id)
+    .join(Revision, Revision.id == Course.live_revision_id)
+    .where(Course.slug == bindparam("slug"))
+    .where(or_(Cohort.name == _NAME, and_(_NAME.is_(None), Cohort.is_front)))
+)

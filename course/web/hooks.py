@@ -1,4 +1,6 @@
-"""The provider's event webhook: genuine or refused, and 2xx only after the commit."""
+"""The provider's event webhook: genuine or refused, and 2xx only after the last commit."""
+
+from functools import partial
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, Forbidden
@@ -30,18 +32,23 @@ def sendgrid() -> Response:
     signature, timestamp = request.headers.get(_SIGNATURE), request.headers.get(_TIMESTAMP)
     if not webhooks.verify(body, signature, timestamp, keys):
         raise Forbidden
-    found = _parse(body)
-    site().database.run(
-        lambda session: events.record(
-            session,
-            found,
-            site().now(),
-            installation=ours.name,
-            hash_key=site().hash_key,
-            former=ours.former_names,
-        )
-    )
+    _record(_parse(body), ours)
     return Response(status=204)
+
+
+def _record(found: list[ProviderEvent], ours: Installation) -> None:
+    """A few at a time, so that others can write meanwhile. What a failure leaves out comes again
+    with the whole body, whose other events are then copies."""
+    take = partial(
+        events.record,
+        now=site().now(),
+        installation=ours.name,
+        hash_key=site().hash_key,
+        former=ours.former_names,
+    )
+    for start in range(0, len(found), events.AT_ONCE):
+        some = found[start : start + events.AT_ONCE]
+        site().database.run(partial(take, events=some))
 
 
 def _public_keys(ours: Installation) -> list[str]:

@@ -47,8 +47,7 @@ def sign_up(slug: str) -> Response:
         return _refuse(slug, form)
     person = Person(email, clean(form.name), zones.known(form.zone))
     door = site().database.run(lambda session: _enroll(session, slug, form, person))
-    with site().database.reading() as session:
-        subject = site().confirmation_subject(session, door.live)
+    subject = site().confirmation_subject(door.live)
     sender = door.live.curriculum.sender
     mailed = Mailed(email, sender.name, sender.email or site().settings.mail_from, subject)
     return _say_json(door, mailed) if wants_json() else _say(door, mailed, form)

@@ -21,6 +21,7 @@ class Site:
     settings: Settings
     database: Database
     clock: Clock
+    _published: dict[tuple[str, str], Live] = field(default_factory=dict)
     _subjects: dict[int, str] = field(default_factory=dict)
 
     def now(self) -> datetime:
@@ -38,16 +39,28 @@ class Site:
     def texts(self, language: str = texts.FALLBACK) -> dict[str, Any]:
         return texts.load(self.settings.home, language)
 
-    def confirmation_subject(self, session: Session, live: Live) -> str:
-        """The subject to look for in the inbox. An applied revision never changes, so it is
-        made once."""
+    def published(self, session: Session, slug: str, content_hash: str) -> Live:
+        """A course as it is live. What an applied revision says never changes, so it is looked up
+        once."""
+        if (slug, content_hash) not in self._published:
+            live = courses.live(session, slug)
+            self._published[slug, live.content_hash] = live
+            return live
+        return self._published[slug, content_hash]
+
+    def confirmation_subject(self, live: Live) -> str:
+        """The subject to look for in the inbox, made once as well."""
         if live.revision_id not in self._subjects:
-            slug, files = courses.revision_files(session, live.revision_id)
-            site = rendering.Site(public_url=self.settings.public_url)
-            message = rendering.load_course(slug, files, site).system(MessageKind.CONFIRMATION)
-            nobody = rendering.Recipient("").values(site)
-            self._subjects[live.revision_id] = message.mail(nobody).subject
+            self._subjects[live.revision_id] = self._make_subject(live)
         return self._subjects[live.revision_id]
+
+    def _make_subject(self, live: Live) -> str:
+        with self.database.reading() as session:
+            slug, files = courses.revision_files(session, live.revision_id)
+        site = rendering.Site(public_url=self.settings.public_url)
+        message = rendering.load_course(slug, files, site).system(MessageKind.CONFIRMATION)
+        nobody = rendering.Recipient("").values(site)
+        return message.mail(nobody).subject
 
 
 def site() -> Site:

@@ -24,6 +24,7 @@ def main() -> None:
             kind,
             options.size,
             options.seconds,
+            options.kills,
             options.seed,
             unknown=options.unknown or DECIDES[kind],
             wrong_ledger=options.wrong,
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", choices=[*KINDS, "both"], default="both")
     parser.add_argument("--size", type=int, default=3500, help="learners, seven lessons each")
     parser.add_argument("--seconds", type=float, default=150, help="of faults, at most")
+    parser.add_argument("--kills", type=int, default=30, help="at least; then the faults stop")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--unknown", choices=["resolve", "auto"], help="by default one on each")
     parser.add_argument("--wrong", choices=WRONG, help="a ledger that is wrong on purpose")

@@ -13,21 +13,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, holds, resolving
+from course import enrollment, holds, resolving
 from course.clock import Clock
 from course.db import Database, migrate
-from course.models import Delivery, Enrollment, Subscriber
-from course.people import email_hash
+from course.models import Delivery, Enrollment
 from course.resolving import Order, Which
 from course.settings import Settings
 from course.states import DeliveryState as S
 from course.states import EnrollmentState, HoldKind
-from course.tokens import new_token
-from tests import checker
+from tests import checker, crowd
 from tests.chaos import provider
 from tests.chaos.crew import Crew
 from tests.chaos.databases import KINDS, Target
@@ -69,11 +67,13 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How large, and how bad. `seconds`: after so long the faults stop, whatever day it is."""
+    """How large, and how bad. After so many `seconds` the faults stop, whatever day it is, but not
+    before so many `kills`."""
 
     database: str
     learners: int
     seconds: float
+    kills: int
     seed: int
     schedulers: int = 4
     lessons: int = 7
@@ -178,7 +178,9 @@ class _Battle:
             migrate(settings.database)
             database = Database(settings.database)
             found(settings, database)
-            _enroll(database, plan.learners)
+            names = [f"p{number}" for number in range(plan.learners)] + [POISON, f"{POISON}2"]
+            emails = [f"{name}@example.org" for name in names]
+            crowd.enroll(database, emails, ZONES, KEYS["HASH_KEY"])
             crew = Crew(environment, folder / "printed", plan.schedulers, dice, plan.wrong_ledger)
             battle = cls(plan, target, settings, database, clock, running, crew, Result(plan), dice)
             try:
@@ -208,8 +210,11 @@ class _Battle:
 
     def _live_under_fire(self) -> None:
         ends = time.monotonic() + self.plan.seconds
-        while time.monotonic() < ends and not self._is_over() and not self.is_lost():
-            self._await_quiet(until=min(ends, time.monotonic() + 10))
+        while not self.is_lost():
+            is_over = time.monotonic() > ends or self._is_over()
+            if is_over and self.crew.killed >= self.plan.kills:
+                return
+            self._await_quiet(until=time.monotonic() + 10)
             self._somebody_leaves()
             self._pass_on()
 
@@ -407,48 +412,6 @@ class _Battle:
 
 
 # Statements ---------------------------------------------------------------------------------------
-
-
-def _enroll(database: Database, learners: int) -> None:
-    """Set-wise, and confirmed already; two of them have addresses that the provider refuses."""
-    names = [f"p{number}" for number in range(learners)] + [POISON, f"{POISON}2"]
-    emails = [f"{name}@example.org" for name in names]
-
-    def work(session: Session) -> None:
-        session.execute(
-            insert(Subscriber),
-            [
-                {
-                    "email": email,
-                    "email_hash": email_hash(email, KEYS["HASH_KEY"]),
-                    "name": f"Person {number}",
-                    "zone": ZONES[number % len(ZONES)],
-                    "is_sandbox": True,
-                    "created_at": START,
-                }
-                for number, email in enumerate(emails)
-            ],
-        )
-        cohort = cohorts.find(session, cohorts.EVERGREEN)
-        session.execute(
-            insert(Enrollment),
-            [
-                {
-                    "subscriber_id": subscriber_id,
-                    "course_id": cohort.course_id,
-                    "cohort_id": cohort.id,
-                    "state": EnrollmentState.ACTIVE,
-                    "token": new_token(),
-                    "created_at": START,
-                    "confirmed_at": START,
-                    "starts_at": START,
-                    "next_due_at": START,
-                }
-                for subscriber_id in session.scalars(select(Subscriber.id).order_by(Subscriber.id))
-            ],
-        )
-
-    database.run(work)
 
 
 def _leave(session: Session, enrollment_id: int, now: datetime) -> set[int] | None:

@@ -12,7 +12,15 @@ from sqlalchemy import select, update
 from course.db import Database
 from course.enrollment import Person, Scope
 from course.errors import InvalidInputError
-from course.importing import BATCH, Row, Sheet, Skipped
+from course.importing import (
+    LEAST,
+    MOST,
+    TRANSACTION_SECONDS,
+    Row,
+    Sheet,
+    Skipped,
+    next_size,
+)
 from course.models import Audit, Consent, Enrollment, Installation, Subscriber
 from tests.commands.conftest import Minicourse
 from tests.world import World
@@ -158,7 +166,7 @@ def test_a_dry_run_says_the_same_and_does_nothing(
 def test_more_people_than_one_transaction_takes(
     world: World, minicourse: Minicourse, people: Path
 ) -> None:
-    count = 2 * BATCH + 1
+    count = 4 * LEAST
     people.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(count)))
     assert _import(minicourse, people, *CONFIRMED)["confirmed"] == count
     assert len(_emails(world)) == count
@@ -168,7 +176,7 @@ def test_others_can_write_while_an_import_runs(
     world: World, minicourse: Minicourse, people: Path
 ) -> None:
     """SQLite lets nobody queue: without pauses one who waits would look in vain for seconds."""
-    people.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(12 * BATCH)))
+    people.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(3 * MOST)))
     over = threading.Event()
 
     def write_now_and_then() -> int:
@@ -206,6 +214,25 @@ def test_consent_and_its_source_go_together(
     people.write_text("email\nann@example.com\n")
     answer = minicourse("subscriber", "import", str(people), "--cohort", "evergreen", *words)
     assert answer.status == 2
+
+
+# How many at once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "following"),
+    [
+        (100, TRANSACTION_SECONDS, 100),  # just right
+        (100, 2 * TRANSACTION_SECONDS, 50),  # too slow
+        (100, 0.001, 200),  # fast, but the next rows may not be
+        (LEAST, 60, LEAST),  # a machine that is busy with other things
+        (MOST, 0, MOST),
+    ],
+)
+def test_a_transaction_takes_as_many_as_fit_its_time(
+    size: int, seconds: float, following: int
+) -> None:
+    assert next_size(size, seconds) == following
 
 
 # The sheet alone ---------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 from course import delivery
 from course.clock import Clock
 from course.db import Database
-from course.delivery import Office
 from course.mailer import Mailer
+from course.office import Office
 from course.settings import Settings
 from tests import realtime
 from tests.forked import processes

@@ -9,7 +9,7 @@ import pytest
 
 from course import delivery
 from course.clock import Clock
-from course.delivery import Office
+from course.office import Office
 from tests import checker
 from tests.crash import scenario
 from tests.crash.labels import all_labels

@@ -2,13 +2,19 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from course import events
+from course.events import Recorded
 from course.models import Delivery, Event, Installation
 from course.sandbox.keys import load_private_key, make_key_pair, sign
 from course.states import Mode
+from course.webhooks import ProviderEvent
 
 from .conftest import MONDAY, World
 
@@ -122,3 +128,28 @@ def test_a_body_larger_than_a_form_is_taken(world: World) -> None:
 
 def test_looking_is_not_posting(world: World) -> None:
     assert world.client.get(HOOK).status_code == 405
+
+
+def test_a_large_body_is_taken_in_parts_and_is_harmless_when_it_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.join()
+    world.receive("welcome", MONDAY)
+    [one] = json.loads(delivered(world))
+    body = json.dumps([one | {"event": word} for word in ("processed", "delivered", "open")])
+    monkeypatch.setattr(events, "AT_ONCE", 2)
+
+    def record(session: Session, events: list[ProviderEvent], *given: Any, **more: Any) -> Recorded:
+        if len(events) == 1:  # the last part
+            raise OperationalError("", {}, Exception("away"))
+        return whole(session, events, *given, **more)
+
+    with monkeypatch.context() as broken:
+        whole = events.record
+        broken.setattr(events, "record", record)
+        assert post(world, body.encode(), signed(world, body.encode())).status_code == 503
+    assert len(world.rows(Event)) == 2
+    assert post(world, body.encode(), signed(world, body.encode())).status_code == 204
+    assert sorted(event.kind for event in world.rows(Event)) == ["delivered", "opened", "processed"]
+    row = world.rows(Delivery)[-1]
+    assert (row.outcome, row.opened_at) == ("delivered", MONDAY)

@@ -1,0 +1,241 @@
+"""What people write into the tables by joining, many at once: themselves, their enrollment, what
+their form said, their consent, and the start of their clock.
+
+One person is a batch of one. Why and when each of these happens stands in `enrollment`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import Executable, bindparam, func, join, select, update
+from sqlalchemy.orm import Session
+
+from course import ledger
+from course.models import Cohort, Consent, Enrollment, Subscriber
+from course.people import email_hash
+from course.rowsets import RowSet, insert_from, run
+from course.states import EnrollmentState, MessageKind
+from course.tokens import new_token
+
+E = EnrollmentState
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words that a person agreed to: a version for people, a hash for proof."""
+
+    version: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who signs up, as cleaned at the entrance (see `people`)."""
+
+    email: str
+    name: str = ""
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a consent came from: a page, a file, a link; and in which words it was given."""
+
+    source: str
+    wording: Wording | None = None
+
+
+class Joined(NamedTuple):
+    """A person's open enrollment."""
+
+    id: int
+    subscriber_id: int
+    state: str
+
+
+_PEOPLE = RowSet(
+    email=Subscriber.email,
+    email_hash=Subscriber.email_hash,
+    form_name=Enrollment.form_name,
+    form_zone=Enrollment.form_zone,
+    token=Enrollment.token,
+)
+_ADDRESSES = RowSet(email=Subscriber.email)
+_FORMS = RowSet(id=Enrollment.id, form_name=Enrollment.form_name, form_zone=Enrollment.form_zone)
+_STARTS = RowSet(id=Enrollment.id, starts_at=Enrollment.starts_at)
+_IDS = RowSet(enrollment_id=Consent.enrollment_id)
+
+
+def enroll(
+    session: Session,
+    cohort: Cohort,
+    people: Sequence[Person],
+    now: datetime,
+    *,
+    hash_key: str,
+    sandbox: bool,
+) -> dict[Joined, Person]:
+    """Make each a subscriber, with a pending enrollment where none is open; returns the new."""
+    tokens = {new_token(): person for person in people}
+    given = _PEOPLE.pack(
+        session,
+        [(p.email, email_hash(p.email, hash_key), p.name, p.zone, t) for t, p in tokens.items()],
+    )
+    run(session, _new_subscribers, given=given, is_sandbox=sandbox, created_at=now)
+    made = run(
+        session,
+        _new_enrollments,
+        given=given,
+        course_id=cohort.course_id,
+        cohort_id=cohort.id,
+        state=E.PENDING,
+        created_at=now,
+    )
+    return {Joined(*joined): tokens[token] for *joined, token in sorted(made)}
+
+
+@cache
+def _new_subscribers(postgresql: bool) -> Executable:
+    given = _PEOPLE.given(postgresql)
+    person = {"email": given.c.email, "email_hash": given.c.email_hash}
+    return insert_from(postgresql, Subscriber, given, person, same=["is_sandbox", "created_at"])
+
+
+@cache
+def _new_enrollments(postgresql: bool) -> Executable:
+    given = _PEOPLE.given(postgresql)
+    form = {name: given.c[name] for name in ("token", "form_name", "form_zone")}
+    return insert_from(
+        postgresql,
+        Enrollment,
+        join(given, Subscriber, Subscriber.email == given.c.email),
+        {"subscriber_id": Subscriber.id, **form},
+        same=["course_id", "cohort_id", "state", "created_at"],
+    ).returning(Enrollment.id, Enrollment.subscriber_id, Enrollment.state, Enrollment.token)
+
+
+def note_forms(session: Session, people: Mapping[int, Person], cohort: Cohort) -> None:
+    """The latest form of each pending enrollment counts; it becomes the person's own only with
+    their confirmation."""
+    if not people:
+        return
+    found = [(number, person.name, person.zone) for number, person in people.items()]
+    run(session, _newer_form, given=_FORMS.pack(session, found), cohort=cohort.id)
+
+
+@cache
+def _newer_form(postgresql: bool) -> Executable:
+    given = _FORMS.given(postgresql)
+    return (
+        update(Enrollment)
+        .where(Enrollment.id == given.c.id, Enrollment.state == E.PENDING)
+        .values(
+            cohort_id=bindparam("cohort"),
+            form_name=func.coalesce(func.nullif(given.c.form_name, ""), Enrollment.form_name),
+            form_zone=func.coalesce(given.c.form_zone, Enrollment.form_zone),
+        )
+    )
+
+
+def waiting(session: Session, people: Iterable[Person], course_id: int) -> dict[int, Person]:
+    """The pending enrollments of these people in that course."""
+    by_email = {person.email: person for person in people}
+    if not by_email:
+        return {}
+    given = _ADDRESSES.pack(session, [(email,) for email in by_email])
+    found = run(session, _pending, given=given, course=course_id)
+    return {number: by_email[email] for number, email in found}
+
+
+@cache
+def _pending(postgresql: bool) -> Executable:
+    given = _ADDRESSES.given(postgresql)
+    return (
+        select(Enrollment.id, Subscriber.email)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(
+            Subscriber.email.in_(select(given.c.email)),
+            Enrollment.course_id == bindparam("course"),
+            Enrollment.state == E.PENDING,
+        )
+        .order_by(Enrollment.id)
+        .with_for_update(of=Enrollment, key_share=True)
+    )
+
+
+def zones(session: Session, enrollment_ids: Iterable[int]) -> dict[int, str | None]:
+    """The zone that each form named, or else that is the person's own."""
+    given = _IDS.pack(session, [(number,) for number in enrollment_ids])
+    return {row[0]: row[1] for row in run(session, _zones, given=given)}
+
+
+@cache
+def _zones(postgresql: bool) -> Executable:
+    given = _IDS.given(postgresql)
+    return (
+        select(Enrollment.id, func.coalesce(Enrollment.form_zone, Subscriber.zone))
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(Enrollment.id.in_(select(given.c.enrollment_id)))
+    )
+
+
+def begin(
+    session: Session, starts: Mapping[int, datetime], act: str, origin: Origin, now: datetime
+) -> list[int]:
+    """pending → active, each with the start of its clock; returns those that were still pending.
+    What their form said becomes the person's own."""
+    given = _STARTS.pack(session, list(starts.items()))
+    begun = list(run(session, _started, given=given, now=now).scalars())
+    run(session, _become_own, given=_IDS.pack(session, [(number,) for number in begun]))
+    ledger.cancel(session, begun, "confirmed", now, kinds=[MessageKind.CONFIRMATION])
+    consent(session, begun, act, origin, now)
+    return begun
+
+
+@cache
+def _started(postgresql: bool) -> Executable:
+    given, now = _STARTS.given(postgresql), bindparam("now", type_=Enrollment.confirmed_at.type)
+    return (
+        update(Enrollment)
+        .where(Enrollment.id == given.c.id, Enrollment.state == E.PENDING)
+        .values(state=E.ACTIVE, confirmed_at=now, starts_at=given.c.starts_at, next_due_at=now)
+        .returning(Enrollment.id)
+    )
+
+
+@cache
+def _become_own(postgresql: bool) -> Executable:
+    given = _IDS.given(postgresql)
+    return (
+        update(Subscriber)
+        .where(Subscriber.id == Enrollment.subscriber_id, Enrollment.id == given.c.enrollment_id)
+        .values(
+            name=func.coalesce(func.nullif(Enrollment.form_name, ""), Subscriber.name),
+            zone=func.coalesce(Enrollment.form_zone, Subscriber.zone),
+        )
+    )
+
+
+def consent(
+    session: Session, enrollment_ids: Iterable[int], act: str, origin: Origin, now: datetime
+) -> None:
+    """Write down what was agreed to or withdrawn: append-only, one row each."""
+    run(
+        session,
+        _new_consents,
+        given=_IDS.pack(session, [(number,) for number in enrollment_ids]),
+        act=act,
+        at=now,
+        source=origin.source,
+        wording_version=origin.wording.version if origin.wording else None,
+        wording_hash=origin.wording.hash if origin.wording else None,
+    )
+
+
+@cache
+def _new_consents(postgresql: bool) -> Executable:
+    given, same = _IDS.given(postgresql), ["act", "at", "source", "wording_version", "wording_hash"]
+    return insert_from(postgresql, Consent, given, dict(given.c), same)

@@ -1,0 +1,104 @@
+"""`make bench`: measure what the program costs, beside what else one could do."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from course.settings import SOURCE_ROOT, Settings
+from tests.bench import crowd, pipeline, start, web
+from tests.bench.figures import Figure
+from tests.bench.plan import Plan, Say
+from tests.bench.report import Machine, Report
+
+PARTS: dict[str, Callable[[Plan, Path, Say], Iterator[Figure]]] = {
+    "pipeline": pipeline.measure,
+    "crowd": crowd.measure,
+    "web": web.measure,
+    "start": start.measure,
+}
+_DEFAULT = Plan()
+
+
+def main() -> None:
+    given = options()
+    _forget_settings()
+    databases = _DEFAULT.databases if given.database == "both" else (given.database,)
+    plan = Plan(given.size, given.rounds, databases=databases)
+    report = Report(plan, Machine.here(), run(plan, given.only))
+    report.print()
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_bytes(report.as_json())
+    print(f"Every sample of it: {given.json}", file=sys.stderr)
+
+
+def run(plan: Plan, parts: Sequence[str] = tuple(PARTS)) -> list[Figure]:
+    """Measure these parts, and say on stderr what is done."""
+    console, began = Console(stderr=True, highlight=False), time.perf_counter()
+    figures: list[Figure] = []
+    with console.status("") as status:
+
+        def say(text: str) -> None:
+            line = f"{time.perf_counter() - began:5.0f} s  {text}"
+            status.update(line) if console.is_terminal else console.print(line)
+
+        for part in parts:
+            with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
+                figures += PARTS[part](plan, Path(folder), say)
+    return figures
+
+
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for, on the command line by default."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "--size",
+        type=_positive,
+        default=_DEFAULT.size,
+        help="mails in one run; the crowd is ten times as many (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=_DEFAULT.rounds,
+        help="how often each is measured; the middle one counts (default: %(default)s)",
+    )
+    parser.add_argument("--database", choices=[*_DEFAULT.databases, "both"], default="both")
+    parser.add_argument(
+        "--only",
+        type=_parts,
+        default=tuple(PARTS),
+        metavar="PART,…",
+        help=f"of {', '.join(PARTS)}",
+    )
+    parser.add_argument("--json", type=Path, default=SOURCE_ROOT / "build" / "bench.json")
+    return parser.parse_args(words)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = tuple(text.split(","))
+    if unknown := set(parts) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"no part {unknown.pop()!r}; there is: {', '.join(PARTS)}")
+    return parts
+
+
+def _forget_settings() -> None:
+    """What is measured must not depend on what this shell is set up to send."""
+    for field in Settings.model_fields:
+        os.environ.pop(field.upper(), None)
+
+
+if __name__ == "__main__":
+    main()
