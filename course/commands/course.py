@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from course import audit, catalog, changes, courses, sources
 from course.catalog import LessonLine
 from course.changes import Changes
+from course.commands.check import check
 from course.commands.context import (
     Context,
     dry_run_option,
@@ -19,18 +20,23 @@ from course.commands.context import (
     print_table,
     say,
 )
+from course.commands.new import new
 from course.models import Course, Revision
 from course.sources import Source
 
 
 @click.group()
 def course() -> None:
-    """Courses: list, show, apply, publish.
+    """Courses: new, check, list, show, apply, publish.
 
     \b
     Example:
       minicourse course list
     """
+
+
+course.add_command(check)
+course.add_command(new)
 
 
 @course.command("list")

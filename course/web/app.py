@@ -18,6 +18,7 @@ from course.web.hooks import hooks
 from course.web.leaving import leaving
 from course.web.own_page import own_page
 from course.web.pages import pages
+from course.web.sample_links import sample_links
 from course.web.signup import signup
 from course.web.site import Site
 
@@ -52,7 +53,7 @@ def create_app(
     _set_up_templates(app, settings)
     headers.protect(app)
     errors.explain(app)
-    for blueprint in (pages, signup, confirming, leaving, own_page, hooks, health):
+    for blueprint in (pages, signup, confirming, leaving, own_page, sample_links, hooks, health):
         app.register_blueprint(blueprint)
     return app
 

@@ -1,0 +1,79 @@
+"""Is a course fit to be sent? Everything that can be known before it is, all of it at once.
+
+`check` takes a course's files and says what is wrong with them, as `Finding`s with file and line;
+it reads nothing and asks nobody, and no text makes it raise. `folder.read` is for what lies on a
+disk, `online.probe` for links on the web.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from course import markdown
+from course.checking import links, page, texts
+from course.checking.findings import Finding, Rule, Severity, in_order
+from course.checking.links import Link
+from course.checking.mails import Trial
+from course.checking.reading import Reading, read
+from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME
+from course.rendering import Site
+from course.sources import Source
+
+__all__ = ["Finding", "Link", "Rule", "Severity", "Survey", "check", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found, and the links of others that `online.probe` may ask for."""
+
+    lessons: int
+    findings: list[Finding]
+    links: list[Link]
+
+
+def check(source: Source, site: Site, *, where: str | None = None) -> list[Finding]:
+    """All that is wrong with a course, by file and line; empty when it may be sent.
+
+    `where` stands before the name of each of its files: the folder as the author knows it.
+    """
+    return survey(source, site, where=where).findings
+
+
+def survey(source: Source, site: Site, *, where: str | None = None) -> Survey:
+    """The same, with what was looked at."""
+    where = f"lessons/{source.slug}/" if where is None else where
+    reading = read(source.slug, source.files, where)
+    trial = Trial(reading, site)
+    if reading.course:
+        trial.run()
+    about = _about(reading, site)
+    findings = [*reading.findings, *_words(reading, source), *trial.findings, *about.findings]
+    lessons = sum(bool(LESSON_NAME.match(name)) for name in source.files)
+    return Survey(lessons, in_order(findings), list(dict.fromkeys(trial.links + about.links)))
+
+
+def _words(reading: Reading, source: Source) -> Iterator[Finding]:
+    """What is in the texts themselves, also of files that could not be read as a lesson."""
+    for name, text in source.files.items():
+        if name in (COURSE_FILE, ABOUT_FILE) or LESSON_NAME.match(name):
+            yield from texts.placeholders(name, reading.shown(name), text)
+    lessons = reading.course.lessons if reading.course else ()
+    sound = [lesson for lesson in lessons if lesson.file not in reading.set_aside]
+    for lesson in sound:
+        yield from texts.preheaders(reading.shown(lesson.file), lesson)
+    yield from texts.twins(reading.where, sound)
+
+
+def _about(reading: Reading, site: Site) -> Survey:
+    """The course's page: its links may start at the site, else the rules are those of a mail."""
+    text, shown = reading.files.get(ABOUT_FILE, ""), reading.shown(ABOUT_FILE)
+    found = page.read(markdown.to_html(text))
+    findings, known = [], []
+    for url in dict.fromkeys(found.links):
+        if url.startswith(("/", "#", site.public_url)):
+            continue
+        line = texts.line_of_word(text, url)
+        if fault := links.judge(url):
+            findings.append(Finding(fault.rule, shown, line, fault.what, fault.mend))
+        if links.is_of_the_web(url):
+            known.append(Link(url, shown, line))
+    return Survey(0, findings, known)

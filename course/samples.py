@@ -1,0 +1,51 @@
+"""Made-up readers with whom a mail is tried before real ones get it: previewed, tested, checked.
+
+Each stands for a way in which readers differ that has broken mails elsewhere.
+"""
+
+from typing import NamedTuple
+
+from course.errors import NotFoundError
+from course.people import FIELD_LIMIT, clean
+from course.rendering import Recipient
+
+# What stands in a sample's links in place of a token. No door opens to it.
+TOKEN = "sample"  # noqa: S105
+
+
+class Sample(NamedTuple):
+    """One made-up reader: `key` for the command line, `label` for people."""
+
+    key: str
+    label: str
+    person: Recipient
+
+
+def _sample(key: str, label: str, name: str, zone: str) -> Sample:
+    # A name comes in as through the form, so that what is seen is what can happen.
+    person = Recipient(f"{key}@example.com", clean(name), zone, token=TOKEN, confirm_token=TOKEN)
+    return Sample(key, label, person)
+
+
+_LONG = (
+    "Maximiliane Wilhelmine Katharina von Hohenlohe-Waldenburg-Schillingsfürst, "
+    "geborene Gräfin Wolfeschlegelsteinhausenbergerdorff, née "
+) + "Llanfairpwllgwyngyll" * 10
+
+PEOPLE: tuple[Sample, ...] = (
+    _sample("kim", "Kim, in Berlin", "Kim", "Europe/Berlin"),
+    _sample("nameless", "No name, no zone", "", ""),
+    _sample("long", f"A name of {FIELD_LIMIT} letters", _LONG, "Europe/London"),
+    _sample("rtl", "A name from right to left", "ليلى بنت محمود", "Africa/Cairo"),
+    _sample("script", "<script> as a name", "<script>alert('1')</script>", "Europe/Berlin"),
+    _sample("faraway", "Another zone, at the date line", "Aroha", "Pacific/Auckland"),
+)
+
+
+def sample(key: str) -> Sample:
+    """The sample of that key; NotFoundError lists those that there are."""
+    for one in PEOPLE:
+        if one.key == key:
+            return one
+    known = ", ".join(one.key for one in PEOPLE)
+    raise NotFoundError(f"No sample reader {key!r}; there are: {known}")
