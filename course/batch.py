@@ -5,7 +5,7 @@ leave, and only the provider's answer (or its events) moves it on. A process may
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -56,6 +56,8 @@ class Batch:
         token = tokens.new_token()
 
         def work(session: Session) -> tuple[list[Claimed], bool]:
+            if but_hold is None and holds.is_all_held(session):
+                return [], False
             real = real_now(session)
             allowed = throttle.allowance(session, real, at_once=at_once)
             claim = partial(
@@ -83,14 +85,18 @@ class Batch:
     def send(self, stop: Callable[[], bool]) -> bool:
         """Bring each row to an end; False when there was none, or none could move, so that a tick
         cannot turn round and round on the same rows."""
-        if not self.rows:
-            return False
-        for parcel in self._pack():
+        for call in self.calls(stop):
+            self.settle(call, call.make())
+        return self.moved
+
+    def calls(self, stop: Callable[[], bool]) -> Iterator["Call"]:
+        """Render all, and let request after request cross the line as it is asked for; each must be
+        made at once, and settled."""
+        for parcel in self._pack() if self.rows else ():
             if stop():
                 self._give_back(parcel.ids)
-            else:
-                self._dispatch(parcel)
-        return self.moved
+            elif call := self._cross(parcel):
+                yield call
 
     def _pack(self) -> list[Parcel]:
         office = self.office
@@ -116,27 +122,17 @@ class Batch:
 
     # Sending -----------------------------------------------------------------------------------
 
-    def _dispatch(self, parcel: Parcel) -> None:
-        """Cross the line, send, settle by the answer."""
+    def _cross(self, parcel: Parcel) -> "Call | None":
         office = self.office
-        crossed = office.database.run(lambda s: self._cross(s, parcel))
+        crossed = office.database.run(lambda s: self._crossed(s, parcel))
         committed = office.clock.since_boot()
         office.reached("crossed")
         self._count("turned away", len(parcel.letters) - (len(crossed.ids) if crossed else 0))
         if crossed is None:
-            return
-        parcel = parcel.only(crossed.ids)
-        outgoing = parcel.addressed
-        copies.before_sending(office.settings, crossed.request_id)
-        if office.clock.since_boot() - committed > LINE_SECONDS:
-            self._give_back(parcel.ids)
-            return
-        answer = office.mailer.send(outgoing, office.clock.real())
-        office.reached("answered")
-        self._settle(parcel, crossed, answer)
-        office.reached("settled")
+            return None
+        return Call(office, parcel.only(crossed.ids), crossed, committed)
 
-    def _cross(self, session: Session, parcel: Parcel) -> Crossed | None:
+    def _crossed(self, session: Session, parcel: Parcel) -> Crossed | None:
         settings = self.office.settings
         here = session.get_one(Installation, 1, with_for_update=bool(settings.send_limit))
         if here.mode == Mode.LIVE and settings.sandboxed:
@@ -175,9 +171,20 @@ class Batch:
         )
         return ids[: left.rows]
 
+    def _make_at_once(self, parcel: Parcel) -> None:
+        if call := self._cross(parcel):
+            self.settle(call, call.make())
+
+    def settle(self, call: "Call", answer: Answer | None) -> None:
+        """What the answer means for the rows; None: the call was not made."""
+        if answer is None:
+            self._give_back(call.parcel.ids)
+            return
+        self._settle(call.parcel, call.crossed, answer)
+        self.office.reached("settled")
+
     def _settle(self, parcel: Parcel, crossed: Crossed, answer: Answer) -> None:
-        """What the answer means for the rows; the answer itself is noted in the same
-        transaction."""
+        """The answer itself is noted in the transaction that changes the rows."""
         now, ids, token = self.office.clock.now(), parcel.ids, self.token
         note = self._noting(crossed, answer)
         match answer.verdict:
@@ -253,7 +260,7 @@ class Batch:
         while waiting and not self._is_hopeless(alone, before):
             part = waiting.pop(0)
             self.refused = []
-            self._dispatch(part)
+            self._make_at_once(part)
             refused, self.refused = self.refused, None
             for again, why in refused:
                 if len(again.letters) == 1:
@@ -336,6 +343,28 @@ class Batch:
     def _count(self, word: str, number: int) -> None:
         self.report.counts[word] += number
         self.moved = self.moved or (number > 0 and word not in ("given back", "turned away"))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that has crossed the line. Making it touches no database, so that it may be made
+    in a thread of its own."""
+
+    office: Office
+    parcel: Parcel
+    crossed: Crossed
+    committed: float  # when, by the time since boot
+
+    def make(self) -> Answer | None:
+        """The provider's answer; None when it came too late to be made."""
+        office = self.office
+        outgoing = self.parcel.addressed
+        copies.before_sending(office.settings, self.crossed.request_id)
+        if office.clock.since_boot() - self.committed > LINE_SECONDS:
+            return None
+        answer = office.mailer.send(outgoing, office.clock.real())
+        office.reached("answered")
+        return answer
 
 
 def _note_answer(session: Session, request_id: int, answer: Answer, real: datetime) -> None:

@@ -19,8 +19,8 @@ from enum import StrEnum
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import orjson
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ColumnElement,
     CursorResult,
@@ -29,8 +29,10 @@ from sqlalchemy import (
     Engine,
     Executable,
     Select,
+    Text,
     Update,
     bindparam,
+    cast,
     create_engine,
     event,
     func,
@@ -164,10 +166,11 @@ def gathered(session: Session, statement: Select[*tuple[Any, ...]]) -> list[Any]
     """
     row = statement.subquery().columns
     if is_postgresql(session):
-        found = session.scalar(select(func.json_agg(func.json_build_array(*row))))
+        found = session.scalar(select(cast(func.json_agg(func.json_build_array(*row)), Text)))
     else:
-        found = session.scalar(select(func.json_group_array(func.json_array(*row), type_=JSON)))
-    return found or []
+        found = session.scalar(select(func.json_group_array(func.json_array(*row))))
+    rows: list[Any] = orjson.loads(found) if found else []
+    return rows
 
 
 def among(
@@ -218,17 +221,31 @@ def is_busy(error: BaseException) -> bool:
 def _make_engine(url: str, patience_seconds: float) -> Engine:
     # Parameters hold addresses and keys: an error's text must not carry them into a log.
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        # A prepared statement keeps the plan that was right when its tables were small.
+        unprepared = {"prepare_threshold": None}
+        return create_engine(url, pool_pre_ping=True, connect_args=unprepared, hide_parameters=True)
     arguments = {"timeout": patience_seconds, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments, hide_parameters=True)
+    # The connection that was used last: what it holds of the file is still right, as long as no
+    # other has written.
+    engine = create_engine(url, connect_args=arguments, pool_use_lifo=True, hide_parameters=True)
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
     return engine
 
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "cache_size=-32000",  # kB
+    "wal_autocheckpoint=4000",  # pages, 16 MB: what changes often is copied back less often
+)
+
+
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the begin event below says when and how
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,17 +1,17 @@
 """One tick: look at who is due, and send what waits, claim by claim."""
 
 import gc
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
-from threading import Event, Semaphore
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from course import agenda, brake, holds, ledger, planning, resolving, throttle
-from course.batch import Batch
+from course.answers import Answer
+from course.batch import Batch, Call
 from course.db import real_now
 from course.models import Installation
 from course.office import Office, Report
@@ -119,33 +119,44 @@ def _send(office: Office, report: Report, stop: Callable[[], bool], *, at_once: 
 
 
 def _send_side_by_side(office: Office, report: Report, stop: Callable[[], bool]) -> None:
-    """A few calls in flight, so that the provider's latency does not set the pace; to the ledger
-    each is what another process would be. A claim is made when there is a hand free for it."""
+    """A few calls are in flight, so that the provider's latency does not set the pace. All else is
+    done here, one after the other: threads that compute would only be in each other's way."""
     hands = office.settings.calls_in_flight
-    free, ended = Semaphore(hands), Event()
-    calls: list[Future[Report]] = []
+    flying: dict[Future[Answer | None], tuple[Batch, Call]] = {}
+    faults: list[BaseException] = []
 
-    def send(batch: Batch) -> Report:
-        try:
-            moved = batch.send(stop)
-        except BaseException:
-            ended.set()
-            raise
-        finally:
-            free.release()
-        if not moved:
-            ended.set()
-        return batch.report
+    def settle(landed: Iterable[Future[Answer | None]]) -> bool:
+        """False when it would be of no use to go on."""
+        goes_on = True
+        for future in landed:
+            batch, call = flying.pop(future)
+            if fault := future.exception():
+                faults.append(fault)
+            else:
+                batch.settle(call, future.result())
+                goes_on = goes_on and batch.moved
+        return goes_on and not faults
 
     with _patient_collector(), ThreadPoolExecutor(hands) as pool:
-        while not ended.is_set() and not stop():
-            free.acquire()
-            batch = Batch.take(office, Report())
-            if not batch.rows:
+        for batch, call in _crossing(office, report, stop):
+            flying[pool.submit(call.make)] = batch, call
+            if len(flying) == hands and not settle(wait(flying, return_when=FIRST_COMPLETED).done):
                 break
-            calls.append(pool.submit(send, batch))
-    for call in calls:
-        report.add(call.result())
+        settle(wait(flying).done)
+    if faults:
+        raise faults[0]
+
+
+def _crossing(
+    office: Office, report: Report, stop: Callable[[], bool]
+) -> Iterator[tuple[Batch, Call]]:
+    while not stop():
+        batch = Batch.take(office, report)
+        count = 0
+        for count, call in enumerate(batch.calls(stop), 1):  # noqa: B007
+            yield batch, call
+        if not count and not batch.moved:
+            return
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class Scope:
 
 
 def held(*, but: int | None = None) -> ColumnElement[bool]:
-    """SQL over Delivery joined with its Enrollment: a hold (other than `but`) covers this row."""
+    """SQL over Delivery joined with its Enrollment: a hold (other than `but`) covers this row.
+    Whether any stands at all is asked once for all rows, and mostly that is the answer."""
     covers = or_(
         Hold.scope == HoldScope.ALL,
         and_(Hold.scope == HoldScope.COURSE, Hold.course_id == Delivery.course_id),
@@ -40,7 +41,8 @@ def held(*, but: int | None = None) -> ColumnElement[bool]:
     standing = [Hold.ended_at.is_(None), covers]
     if but is not None:
         standing.append(Hold.id != but)
-    return exists(select(1).where(*standing).correlate(Delivery, Enrollment))
+    any_stands = exists(select(1).where(Hold.ended_at.is_(None)))
+    return and_(any_stands, exists(select(1).where(*standing).correlate(Delivery, Enrollment)))
 
 
 def all_held() -> ColumnElement[bool]:

@@ -37,6 +37,9 @@ def create(session: Session, hash_key: str, keys: SandboxKeys, now: datetime) ->
     )
 
 
+_MODE = select(Installation.mode)  # asked for every sign-up
+
+
 def exists(session: Session) -> bool:
     return session.get(Installation, 1) is not None
 
@@ -49,7 +52,7 @@ def get(session: Session) -> Installation:
 
 
 def is_sandbox(session: Session) -> bool:
-    return get(session).mode == Mode.SANDBOX
+    return session.scalar(_MODE) == Mode.SANDBOX
 
 
 def check(session: Session, settings: Settings) -> None:

@@ -241,7 +241,7 @@ def next_lesson(
     patience = [row.patience_until for row in undecided]
     if any(until is None or until > now for until in patience):
         known = [until for until in patience if until is not None]
-        return Wait(min(known) if len(known) == len(patience) else None)
+        return Wait(max(known) if len(known) == len(patience) else None)
     step = next((step for step in steps if step.slug not in past), None)
     if step is None:
         live = [past[known.slug] for known in steps]

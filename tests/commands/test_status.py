@@ -10,6 +10,7 @@ from sqlalchemy import update
 from course.mailer import Answer, Verdict
 from course.models import Installation
 from course.states import Mode
+from tests import realtime
 from tests.commands.conftest import Minicourse, edit
 from tests.world import World
 
@@ -118,6 +119,8 @@ def test_mail_that_waits_for_its_next_try_is_told(world: World, minicourse: Mini
     world.provider.answer = lambda _: Answer(Verdict.NOT_TAKEN, detail="refused")
     world.sign_up("kim@example.com")
     world.tick()
+    with world.database.writing() as session:
+        realtime.let_pass(session, -timedelta(minutes=5))  # the wait is long
     assert _status(minicourse)[1]["retrying"] == 1
     assert "0 (and 1 tried again soon)" in minicourse("status").out
 
