@@ -1,6 +1,6 @@
 """What differs between two states of a course's files. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 
@@ -10,7 +10,8 @@ from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, Lesson
 # Where a text begins in its file changes nothing that anybody receives; neither does the number
 # in the file's name, but for the order.
 _POSITION = ("file", "number", "body_line", "subject_line", "preheader_line")
-_SAID = tuple(field.name for field in fields(Lesson) if field.name not in _POSITION)
+_WHEN = ("after", "weekdays", "hours")
+_SAID = tuple(field.name for field in fields(Lesson) if field.name not in (*_POSITION, *_WHEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,13 @@ class Changes:
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    retimed: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.added, self.changed, self.moved, self.removed, self.files))
+        return any(getattr(self, field.name) for field in fields(self))
 
 
 def compare(slug: str, before: Mapping[str, str] | None, after: Mapping[str, str]) -> Changes:
@@ -36,7 +38,8 @@ def compare(slug: str, before: Mapping[str, str] | None, after: Mapping[str, str
     others = (set(after) | set(before)) if before else set()
     return Changes(
         added=tuple(name for name in new if name not in old),
-        changed=tuple(name for name in both if _words(new[name]) != _words(old[name])),
+        changed=tuple(name for name in both if _differ(new[name], old[name], _SAID)),
+        retimed=tuple(name for name in both if _differ(new[name], old[name], _WHEN)),
         moved=tuple(moved),
         removed=tuple(name for name in old if name not in new),
         files=tuple(
@@ -47,8 +50,8 @@ def compare(slug: str, before: Mapping[str, str] | None, after: Mapping[str, str
     )
 
 
-def _words(lesson: Lesson) -> tuple[object, ...]:
-    return tuple(getattr(lesson, name) for name in _SAID)
+def _differ(new: Lesson, old: Lesson, names: Sequence[str]) -> bool:
+    return any(getattr(new, name) != getattr(old, name) for name in names)
 
 
 def _moved(old: list[str], new: list[str]) -> list[str]:

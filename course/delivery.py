@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event, Semaphore
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -113,14 +114,17 @@ def _send(office: Office, report: Report, stop: Callable[[], bool], *, at_once: 
         if not batch.send(stop):
             return
         if len(batch.rows) == throttle.FULL:
-            _send_side_by_side(office, report, stop)
+            send_all = _send_side_by_side if office.database.is_sqlite else _send_batch_by_batch
+            with _patient_collector():
+                send_all(office, report, stop)
             return
         at_once = False
 
 
 def _send_side_by_side(office: Office, report: Report, stop: Callable[[], bool]) -> None:
     """A few calls are in flight, so that the provider's latency does not set the pace. All else is
-    done here, one after the other: threads that compute would only be in each other's way."""
+    done here, one after the other: where the database lives in this process and has one writer,
+    threads that do more than wait would only be in each other's way."""
     hands = office.settings.calls_in_flight
     flying: dict[Future[Answer | None], tuple[Batch, Call]] = {}
     faults: list[BaseException] = []
@@ -137,7 +141,7 @@ def _send_side_by_side(office: Office, report: Report, stop: Callable[[], bool])
                 goes_on = goes_on and batch.moved
         return goes_on and not faults
 
-    with _patient_collector(), ThreadPoolExecutor(hands) as pool:
+    with ThreadPoolExecutor(hands) as pool:
         for batch, call in _crossing(office, report, stop):
             flying[pool.submit(call.make)] = batch, call
             if len(flying) == hands and not settle(wait(flying, return_when=FIRST_COMPLETED).done):
@@ -157,6 +161,34 @@ def _crossing(
             yield batch, call
         if not count and not batch.moved:
             return
+
+
+def _send_batch_by_batch(office: Office, report: Report, stop: Callable[[], bool]) -> None:
+    """A few batches are on their way, each in a thread of its own: while the server works for one,
+    the next is rendered. To the ledger each is what another process would be."""
+    hands = office.settings.calls_in_flight
+    free, ended = Semaphore(hands), Event()
+
+    def send(batch: Batch) -> Report:
+        moved = False
+        try:
+            moved = batch.send(stop)
+        finally:
+            free.release()
+            if not moved:
+                ended.set()
+        return batch.report
+
+    batches: list[Future[Report]] = []
+    with ThreadPoolExecutor(hands) as pool:
+        while not ended.is_set() and not stop():
+            free.acquire()
+            batch = Batch.take(office, Report())
+            if not batch.rows:
+                break
+            batches.append(pool.submit(send, batch))
+    for done in batches:
+        report.add(done.result())
 
 
 @contextmanager

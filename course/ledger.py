@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from course import conditions, holds
-from course.db import among, changed, gathered, is_postgresql
+from course.db import among, changed, gathered, insert_ignoring, is_postgresql
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
 from course.rowsets import RowSet, insert_from, run
 from course.states import (
@@ -126,6 +126,37 @@ _PLANNED = RowSet(
 def _new_rows(postgresql: bool) -> Insert:
     given = _PLANNED.given(postgresql)
     return insert_from(postgresql, Delivery, given, dict(given.c), same=["created_at"])
+
+
+def pass_over(
+    session: Session,
+    learners: Select[int, Any],
+    course_id: int,
+    lesson: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """T1 for a lesson that an author withholds, – → cancelled, for all of `learners`, a SELECT of
+    (enrollment, due time)."""
+    who = learners.subquery().columns
+    same = {
+        Delivery.course_id: course_id,
+        Delivery.kind: MessageKind.LESSON,
+        Delivery.message_key: lesson,
+        Delivery.rank: RANK_LESSON,
+        Delivery.state: S.CANCELLED,
+        Delivery.reason: reason,
+        Delivery.created_at: now,
+        Delivery.settled_at: now,
+        Delivery.is_shifted: False,
+        Delivery.lost_claims: 0,
+        Delivery.tries: 0,
+        Delivery.outcome_rank: 0,
+    }
+    values = [literal(value, column.type) for column, value in same.items()]
+    found = select(who.id, who.due_at, who.due_at, *values).where(true())
+    names = ["enrollment_id", "due_at", "send_at", *(column.key for column in same)]
+    session.execute(insert_ignoring(session, Delivery).from_select(names, found))
 
 
 def claim(

@@ -264,7 +264,7 @@ def test_an_apply_says_what_the_authors_page_shows(
     shown = [
         block.text for block in blocks(section(AUTHORING, "Apply")) if block.language == "text"
     ]
-    assert [run(monkeypatch, capsys, "course", "apply", "bread").out] == shown
+    assert run(monkeypatch, capsys, "course", "apply", "bread").out == shown[0]
 
 
 def jinja() -> list[tuple[str, str]]:

@@ -6,13 +6,11 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from course import audit, catalog, changes, courses, sources
+from course import audit, catalog, courses, sources
 from course.catalog import LessonLine
-from course.changes import Changes
 from course.commands.check import check
 from course.commands.context import (
     Context,
-    dry_run_option,
     json_option,
     load,
     print_facts,
@@ -21,7 +19,7 @@ from course.commands.context import (
     say,
 )
 from course.commands.new import new
-from course.models import Course, Revision
+from course.commands.revisions import apply, plan, revisions, rollback
 from course.sources import Source
 
 
@@ -141,60 +139,10 @@ def wait(line: LessonLine) -> str:
     return "at once"
 
 
-@course.command()
-@click.argument("name")
-@dry_run_option
-def apply(name: str, dry_run: bool) -> None:
-    """Make a course's files the ones that are sent.
-
-    Everything is read and every mail rendered once before; what cannot be sent cannot go live.
-    Mails that wait already leave in the new words.
-
-    \b
-    Examples:
-      minicourse course apply job-search
-      minicourse course apply job-search --dry-run
-    """
-    context = load()
-    source = sources.read(context.settings.home, name)
-    if dry_run:
-        with context.raw_database.writing() as session:
-            revision, found, state = _apply(session, source, context)
-            session.rollback()
-    else:
-        revision, found, state = context.raw_database.run(lambda s: _apply(s, source, context))
-    if not found:
-        click.echo(f"{name}: nothing changed; revision {revision} is live")
-        return
-    click.echo(f"{name}: revision {revision} {'would be' if dry_run else 'is'} live")
-    for line in _words(found):
-        click.echo(f"  {line}")
-    if state == courses.DRAFT and not dry_run:
-        say(f"Nobody can sign up yet → minicourse course publish {name}")
-
-
-def _apply(session: Session, source: Source, context: Context) -> tuple[int, Changes, str]:
-    """The number of the live revision, what it changed, and the course's state."""
-    before = _live_files(session, source.slug)
-    revision, _ = courses.apply(session, source, context.who, context.now)
-    state = session.get_one(Course, revision.course_id).state
-    return revision.number, changes.compare(source.slug, before, source.files), state
-
-
-def _live_files(session: Session, slug: str) -> dict[str, str] | None:
-    live = next((one for one in courses.all_live(session) if one.slug == slug), None)
-    return session.get_one(Revision, live.revision_id).files if live else None
-
-
-def _words(found: Changes) -> list[str]:
-    lists = (
-        ("lessons added", found.added),
-        ("lessons changed", found.changed),
-        ("lessons moved", found.moved),
-        ("lessons removed", found.removed),
-        ("files changed", found.files),
-    )
-    return [f"{what}: {', '.join(names)}" for what, names in lists if names]
+course.add_command(plan)
+course.add_command(apply)
+course.add_command(revisions)
+course.add_command(rollback)
 
 
 @course.command()

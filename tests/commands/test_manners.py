@@ -14,7 +14,7 @@ import pytest
 import cli
 from course.db import Database, alembic_config, newest_migration
 from course.settings import Settings
-from tests.commands.conftest import Minicourse
+from tests.commands.conftest import Minicourse, edit
 from tests.world import World
 
 KIM = "kim@example.com"
@@ -94,6 +94,10 @@ def test_every_example_works(
         minicourse("cohort", "create", "job-search/spring", "--start", "2030-03-04")
     if words[:2] == ["send", "release"]:
         minicourse("send", "hold", "--why", "a test")
+    if words[:2] == ["course", "rollback"]:
+        for _ in range(3):
+            edit(town, "about.md", "\n", "\n\n")
+            minicourse("course", "apply", "job-search")
     answer = minicourse(*words)
     assert answer.status == 0, answer.err
     assert answer.out

@@ -1,0 +1,282 @@
+"""An edit of a live course: whom it reaches, and what the author decides for those who are past it.
+
+Who is still before a new lesson simply gets it. Whether people who are further on, or through, get
+it too, nobody but the author can say; so an edit that raises the question waits for the answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from course import audit, brake, changes, courses, curriculum, ledger
+from course.changes import Changes
+from course.errors import RefusedError
+from course.models import Course, Delivery, Enrollment, Revision
+from course.sources import Source
+from course.states import OPEN_ENROLLMENT, DeliveryState, EnrollmentState, MessageKind
+
+ADDED_LATER = "added later"  # why a lesson is withheld from those who are past it
+
+
+class What(StrEnum):
+    ADDED = "added"
+    MOVED = "moved"
+    CHANGED = "changed"
+    RETIMED = "re-timed"
+    REMOVED = "removed"
+
+
+class Choice(StrEnum):
+    """What those get who are past a new lesson."""
+
+    SEND = "send"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A lesson that an edit touches, in learners: who will get it, who is past it, who is through
+    without it, who has had it."""
+
+    lesson: str
+    what: What
+    behind: str | None  # the lesson that it comes after
+    coming: int
+    past: int
+    finished: int
+    had: int
+
+    @property
+    def asks(self) -> bool:
+        return self.what in (What.ADDED, What.MOVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the files would change, and for whom."""
+
+    changes: Changes
+    effects: tuple[Effect, ...]
+
+    def questions(self, for_past: Choice | None, for_finished: Choice | None) -> list[str]:
+        """The options that must be given before this can be applied."""
+        new = [effect for effect in self.effects if effect.asks]
+        open_ones = [
+            ("--for-past", for_past is None and any(effect.past for effect in new)),
+            ("--for-finished", for_finished is None and any(effect.finished for effect in new)),
+        ]
+        return [f"{option} send|skip" for option, is_open in open_ones if is_open]
+
+
+def plan(session: Session, slug: str, files: Mapping[str, str]) -> Plan:
+    """What applying these files would do; reads only."""
+    course = session.scalar(select(Course).where(Course.slug == slug))
+    live = session.get(Revision, course.live_revision_id) if course else None
+    found = changes.compare(slug, live.files if live else None, files)
+    if course is None or live is None:
+        return Plan(found, ())
+    return Plan(found, tuple(_effects(session, course.id, found, list(_lessons(slug, files)))))
+
+
+def apply(
+    session: Session,
+    source: Source,
+    who: str,
+    now: datetime,
+    *,
+    for_past: Choice | None = None,
+    for_finished: Choice | None = None,
+    why: str | None = None,
+) -> tuple[Revision, Plan]:
+    """Make these files the live ones. RefusedError where a decision is missing."""
+    found = plan(session, source.slug, source.files)
+    if missing := found.questions(for_past, for_finished):
+        raise RefusedError(
+            f"{source.slug}: some learners are past a new lesson. Decide with "
+            f"{' and '.join(missing)}; how many they are says: minicourse course plan {source.slug}"
+        )
+    revision, is_new = courses.apply(session, source, who, now)
+    lessons = [effect.lesson for effect in found.effects if effect.asks]
+    order = list(_lessons(source.slug, source.files))
+    if is_new and for_past:
+        _decide_for_past(session, revision.course_id, order, lessons, for_past, now)
+    if is_new and for_finished:
+        _decide_for_finished(session, revision.course_id, lessons, for_finished, now)
+    if is_new:
+        audit.record(
+            session,
+            who,
+            "apply",
+            now,
+            why=why,
+            course=source.slug,
+            revision=revision.number,
+            for_past=for_past,
+            for_finished=for_finished,
+        )
+    return revision, found
+
+
+def revisions(session: Session, slug: str) -> list[Revision]:
+    """All that were ever live, the newest first."""
+    course_id = courses.live(session, slug).id
+    return list(
+        session.scalars(
+            select(Revision).where(Revision.course_id == course_id).order_by(Revision.number.desc())
+        )
+    )
+
+
+def earlier(session: Session, slug: str, number: int | None) -> Revision:
+    """That revision, or the one before the live one."""
+    known = revisions(session, slug)
+    live = courses.live(session, slug).revision_number
+    wanted = number if number is not None else live - 1
+    found = next((one for one in known if one.number == wanted), None)
+    if found is None or wanted == live:
+        others = ", ".join(str(one.number) for one in known if one.number != live) or "none"
+        raise RefusedError(
+            f"Revision {wanted} of {slug} {'is live' if wanted == live else 'does not exist'}; "
+            f"there are beside the live one: {others}"
+        )
+    return found
+
+
+def _lessons(slug: str, files: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(curriculum.parse(slug, files).by_slug)
+
+
+# Whom it reaches ----------------------------------------------------------------------------------
+
+
+def _effects(
+    session: Session, course_id: int, found: Changes, order: Sequence[str]
+) -> list[Effect]:
+    by_kind = {
+        What.ADDED: found.added,
+        What.MOVED: found.moved,
+        What.CHANGED: found.changed,
+        What.RETIMED: found.retimed,
+        What.REMOVED: found.removed,
+    }
+    return [
+        _effect(session, course_id, lesson, what, order)
+        for what, lessons in by_kind.items()
+        for lesson in lessons
+    ]
+
+
+def _effect(
+    session: Session, course_id: int, lesson: str, what: What, order: Sequence[str]
+) -> Effect:
+    place = order.index(lesson) if lesson in order else None
+    without = not_(_has(lesson))
+    further_on = _is_past(lesson, order) if what in (What.ADDED, What.MOVED) else None
+    is_open = Enrollment.state.in_(OPEN_ENROLLMENT)
+    open_without = _count(session, course_id, is_open, without)
+    past = 0 if further_on is None else _count(session, course_id, is_open, further_on)
+    is_through = Enrollment.state == EnrollmentState.COMPLETED
+    return Effect(
+        lesson=lesson,
+        what=what,
+        behind=order[place - 1] if place else None,
+        coming=open_without - past,
+        past=past,
+        finished=_count(session, course_id, is_through, without),
+        had=_count(session, course_id, _has(lesson, Delivery.state == DeliveryState.ACCEPTED)),
+    )
+
+
+def _count(session: Session, course_id: int, *where: ColumnElement[bool]) -> int:
+    statement = select(func.count(Enrollment.id)).where(Enrollment.course_id == course_id, *where)
+    return session.scalar(statement) or 0
+
+
+def _has(lesson: str, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """SQL over Enrollment: there is a row for that lesson."""
+    return exists(
+        select(1)
+        .where(
+            Delivery.enrollment_id == Enrollment.id,
+            Delivery.message_key == lesson,
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.edition == 0,
+            *where,
+        )
+        .correlate(Enrollment)
+    )
+
+
+def _is_past(lesson: str, order: Sequence[str]) -> ColumnElement[bool]:
+    """SQL over Enrollment: no row for this lesson, and one for a lesson that now stands behind."""
+    later = order[order.index(lesson) + 1 :]
+    return and_(not_(_has(lesson)), or_(false(), *map(_has, later)))
+
+
+# What is decided for them -------------------------------------------------------------------------
+
+
+def _decide_for_past(
+    session: Session,
+    course_id: int,
+    order: Sequence[str],
+    lessons: Sequence[str],
+    choice: Choice,
+    now: datetime,
+) -> None:
+    is_open = Enrollment.state.in_(OPEN_ENROLLMENT)
+    for lesson in lessons:
+        who = [Enrollment.course_id == course_id, is_open, _is_past(lesson, order)]
+        if choice is Choice.SKIP:
+            _pass_over(session, course_id, lesson, who, now)
+        else:
+            brake.foresee(session, _count(session, course_id, *who), now)
+
+
+def _decide_for_finished(
+    session: Session, course_id: int, lessons: Sequence[str], choice: Choice, now: datetime
+) -> None:
+    """Who takes part again already is asked as one who does."""
+    again = aliased(Enrollment)
+    takes_part = exists().where(
+        again.subscriber_id == Enrollment.subscriber_id,
+        again.course_id == course_id,
+        again.state.in_(OPEN_ENROLLMENT),
+    )
+    through = [
+        Enrollment.course_id == course_id,
+        Enrollment.state == EnrollmentState.COMPLETED,
+        not_(takes_part),
+    ]
+    if choice is Choice.SKIP:
+        for lesson in lessons:
+            _pass_over(session, course_id, lesson, [*through, not_(_has(lesson))], now)
+        return
+    missing = or_(false(), *(not_(_has(lesson)) for lesson in lessons))
+    opened = session.execute(
+        update(Enrollment)
+        .where(*through, missing)
+        .values(state=EnrollmentState.ACTIVE, ended_at=None, next_due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    brake.foresee(session, opened.rowcount, now)  # type: ignore[attr-defined]
+
+
+def _pass_over(
+    session: Session,
+    course_id: int,
+    lesson: str,
+    who: Sequence[ColumnElement[bool]],
+    now: datetime,
+) -> None:
+    """The lesson is decided for them, and moves nothing: what comes next counts from what was."""
+    latest = select(func.max(Delivery.due_at)).where(
+        Delivery.enrollment_id == Enrollment.id, Delivery.kind == MessageKind.LESSON
+    )
+    due_at = func.coalesce(latest.correlate(Enrollment).scalar_subquery(), Enrollment.starts_at)
+    learners = select(Enrollment.id, due_at.label("due_at")).where(*who)
+    ledger.pass_over(session, learners, course_id, lesson, ADDED_LATER, now)

@@ -1,0 +1,160 @@
+"""An edit of a live course: who gets what, wherever they stand, and nobody anything twice."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from course import editing, sources
+from course.editing import Choice, What
+from course.errors import RefusedError
+from course.sources import Source
+from tests.world import World
+
+SLUGS = ["welcome", "network", "market", "practice", "plan-b", "leverage", "decision"]
+NEW = '---\nsubject: "A new one"\nafter: 1\n---\n\nHi {{ name or "there" }}, this is new.\n'
+# Where they stand when the course is edited: what each has had.
+STANDING = {"finished": 7, "past": 3, "at": 2, "before": 1}
+
+
+@pytest.fixture
+def world(any_world: World) -> World:
+    return any_world
+
+
+@pytest.fixture
+def learners(world: World) -> dict[str, int]:
+    """One in each place."""
+    people: dict[str, int] = {}
+    days = {"finished": 19, "past": 1, "at": 1, "before": 0}  # until a Tuesday, and on
+    for name in STANDING:
+        people[name] = world.join(f"{name}@example.org")
+        world.live_through(days=days[name])
+        world.tick()
+    assert {name: len(had(world, one)) for name, one in people.items()} == STANDING
+    return people
+
+
+def had(world: World, learner: int) -> list[str]:
+    return [lesson for lesson, state in world.lessons(learner) if state == "accepted"]
+
+
+def with_new_lesson(files: dict[str, str]) -> dict[str, str]:
+    return files | {"025-extra.md": NEW}
+
+
+def edited(world: World, change: Callable[[dict[str, str]], dict[str, str]]) -> Source:
+    source = sources.read(world.settings.home, "job-search")
+    return replace(source, files=change(dict(source.files)))
+
+
+def apply(world: World, source: Source, **choices: Choice) -> None:
+    world.database.run(lambda s: editing.apply(s, source, "me", world.clock.now(), **choices))
+
+
+def test_the_plan_counts_who_is_touched(world: World, learners: dict[str, int]) -> None:
+    source = edited(world, with_new_lesson)
+    with world.database.reading() as session:
+        found = editing.plan(session, "job-search", source.files)
+    (effect,) = found.effects
+    assert (effect.lesson, effect.what, effect.behind) == ("extra", What.ADDED, "network")
+    assert (effect.coming, effect.past, effect.finished, effect.had) == (2, 1, 1, 0)
+    assert found.questions(None, None) == ["--for-past send|skip", "--for-finished send|skip"]
+
+
+def test_without_the_decisions_nothing_is_applied(world: World, learners: dict[str, int]) -> None:
+    source = edited(world, with_new_lesson)
+    with pytest.raises(RefusedError, match="--for-finished send|skip"):
+        apply(world, source, for_past=Choice.SKIP)
+    with world.database.reading() as session:
+        assert editing.plan(session, "job-search", source.files).changes.added == ("extra",)
+
+
+@pytest.mark.parametrize("for_past", Choice)
+@pytest.mark.parametrize("for_finished", Choice)
+def test_a_new_lesson_comes_to_whom_the_author_wants(
+    world: World, learners: dict[str, int], for_past: Choice, for_finished: Choice
+) -> None:
+    apply(world, edited(world, with_new_lesson), for_past=for_past, for_finished=for_finished)
+    world.live_through(days=21)
+    gets = {
+        "before": True,
+        "at": True,
+        "past": for_past is Choice.SEND,
+        "finished": for_finished is Choice.SEND,
+    }
+    for name, learner in learners.items():
+        expected = Counter(SLUGS + ["extra"] * gets[name])
+        assert Counter(had(world, learner)) == expected, name
+        assert world.state(learner) == "completed", name
+
+
+def without(name: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    return lambda files: {key: text for key, text in files.items() if key != name}
+
+
+def renamed(old: str, new: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    return lambda files: {new if key == old else key: text for key, text in files.items()}
+
+
+def reworded(files: dict[str, str]) -> dict[str, str]:
+    return files | {"04-practice.md": files["04-practice.md"].replace("after: 1", "after: 3")}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (without("04-practice.md"), [one for one in SLUGS if one != "practice"]),
+        (renamed("05-plan-b.md", "015-plan-b.md"), SLUGS),
+        (renamed("02-network.md", "065-network.md"), SLUGS),
+        (reworded, SLUGS),
+    ],
+)
+def test_any_other_edit_repeats_nothing_and_drops_nothing(
+    world: World,
+    learners: dict[str, int],
+    change: Callable[[dict[str, str]], dict[str, str]],
+    expected: list[str],
+) -> None:
+    apply(world, edited(world, change), for_past=Choice.SEND, for_finished=Choice.SEND)
+    world.live_through(days=21)
+    for name, learner in learners.items():
+        everything = SLUGS if name == "finished" else expected
+        assert Counter(had(world, learner)) == Counter(everything), name
+
+
+def test_what_is_skipped_moves_nothing(world: World) -> None:
+    """The next lesson counts from the one before, not from the decision."""
+    learner = world.join("ada@example.org")
+    world.live_through(days=4)
+    due = due_times(world, learner)
+    choices = {"for_past": Choice.SKIP, "for_finished": Choice.SKIP}
+    apply(world, edited(world, with_new_lesson), **choices)
+    world.live_through(days=14)
+    twin = dict(due_times(world, learner))
+    assert [twin[lesson] for lesson, _ in due] == [moment for _, moment in due]
+    assert twin["practice"] > twin["market"]
+
+
+def due_times(world: World, learner: int) -> list[tuple[str, object]]:
+    return [
+        (row.message_key, row.due_at)
+        for row in world.rows(learner)
+        if row.kind == "lesson" and row.state == "accepted"
+    ]
+
+
+def test_an_earlier_revision_can_be_live_again(world: World) -> None:
+    before = sources.read(world.settings.home, "job-search")
+    apply(world, edited(world, with_new_lesson))
+    with world.database.reading() as session:
+        back = editing.earlier(session, "job-search", None)
+    assert dict(back.files) == dict(before.files)
+    apply(world, replace(before, files=back.files))
+    with world.database.reading() as session:
+        assert [one.number for one in editing.revisions(session, "job-search")] == [3, 2, 1]
+        with pytest.raises(RefusedError, match="3 of job-search is live"):
+            editing.earlier(session, "job-search", 3)
+        with pytest.raises(RefusedError, match="does not exist; there are beside the live one"):
+            editing.earlier(session, "job-search", 9)
