@@ -19,12 +19,11 @@ STANDING = {"finished": 7, "past": 3, "at": 2, "before": 1}
 
 
 @pytest.fixture
-def world(any_world: World) -> World:
-    return any_world
-
-
-@pytest.fixture
 def learners(world: World) -> dict[str, int]:
+    return arrange(world)
+
+
+def arrange(world: World) -> dict[str, int]:
     """One in each place."""
     people: dict[str, int] = {}
     days = {"finished": 19, "past": 1, "at": 1, "before": 0}  # until a Tuesday, and on
@@ -76,8 +75,19 @@ def test_without_the_decisions_nothing_is_applied(world: World, learners: dict[s
 def test_a_new_lesson_comes_to_whom_the_author_wants(
     world: World, learners: dict[str, int], for_past: Choice, for_finished: Choice
 ) -> None:
+    who_gets_a_new_lesson(world, learners, for_past, for_finished)
+
+
+def test_so_it_does_on_postgresql(postgres_world: World) -> None:
+    learners = arrange(postgres_world)
+    who_gets_a_new_lesson(postgres_world, learners, Choice.SKIP, Choice.SEND)
+
+
+def who_gets_a_new_lesson(
+    world: World, learners: dict[str, int], for_past: Choice, for_finished: Choice
+) -> None:
     apply(world, edited(world, with_new_lesson), for_past=for_past, for_finished=for_finished)
-    world.live_through(days=21)
+    world.live_through(days=16)
     gets = {
         "before": True,
         "at": True,
@@ -118,7 +128,7 @@ def test_any_other_edit_repeats_nothing_and_drops_nothing(
     expected: list[str],
 ) -> None:
     apply(world, edited(world, change), for_past=Choice.SEND, for_finished=Choice.SEND)
-    world.live_through(days=21)
+    world.live_through(days=16)
     for name, learner in learners.items():
         everything = SLUGS if name == "finished" else expected
         assert Counter(had(world, learner)) == Counter(everything), name
