@@ -38,6 +38,11 @@ class Pace:
     rhythm: Rhythm
     late: Late
 
+    def of(self, lesson: str) -> Rhythm:
+        """The days and hours of that lesson; a removed one has the course's."""
+        step = next((step for step in self.steps if step.slug == lesson), None)
+        return self.rhythm.of(step) if step else self.rhythm
+
 
 PaceOf = Callable[[int, str | None], Pace]  # by course and zone
 
@@ -135,11 +140,6 @@ def _decided(
         yield learner, decided[place]
 
 
-@lru_cache(maxsize=64)
-def steps(curriculum: Curriculum) -> tuple[Step, ...]:
-    return tuple(Step(lesson.slug, lesson.after) for lesson in curriculum.lessons)
-
-
 @lru_cache(maxsize=4096)
 def rhythm(curriculum: Curriculum, zone: str | None) -> Rhythm:
     return curriculum.rhythm(ZoneInfo(zone) if zone else None)
@@ -182,7 +182,7 @@ def _paces(session: Session, whose: Iterable[Learner | Row[*tuple[Any, ...]]]) -
     @cache
     def pace_of(course_id: int, zone: str | None) -> Pace:
         curriculum = live[course_id].curriculum
-        return Pace(steps(curriculum), rhythm(curriculum, zone), curriculum.schedule.late)
+        return Pace(curriculum.steps, rhythm(curriculum, zone), curriculum.schedule.late)
 
     return pace_of
 
@@ -210,7 +210,7 @@ def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledg
     if due.is_welcome or not timing.is_late(due.due_at, now):
         return mail
     pace = pace_of(learner.course_id, learner.zone)
-    release = timing.release(due.due_at, now, pace.rhythm, pace.late)
+    release = timing.release(due.due_at, now, pace.of(due.slug), pace.late)
     if release is None:
         return replace(mail, reason=LATE)
     return replace(
@@ -270,7 +270,7 @@ def replan_late(session: Session, now: datetime, real: datetime, limit: int = BA
     for row in found:
         pace = pace_of(row.course_id, row.zone)
         release = timing.release(
-            row.send_at, now, pace.rhythm, pace.late, was_shifted=row.is_shifted
+            row.send_at, now, pace.of(row.message_key), pace.late, was_shifted=row.is_shifted
         )
         # What only leaves later keeps the due time from which the next lesson counts.
         if release and release.is_shifted == row.is_shifted:
@@ -293,6 +293,7 @@ def _waiting_late(
         select(
             Delivery.id,
             Delivery.course_id,
+            Delivery.message_key,
             Delivery.due_at,
             Delivery.send_at,
             Delivery.is_shifted,

@@ -105,3 +105,18 @@ def test_behind_two_unknown_lessons_the_next_waits_for_the_patience_with_both(
         session.execute(update(Enrollment).values(next_due_at=now))
     plan(any_world)
     assert looked_at_next(any_world) == [now + DAY / 2]
+
+
+def test_a_lesson_keeps_its_own_days_and_hour(world: World) -> None:
+    source = sources.read(world.settings.home, "job-search")
+    own = source.files["02-network.md"].replace(
+        "after: 1", "after: 1\nweekdays: [sat]\nhour: '11:00'"
+    )
+    edited = Source(source.slug, source.folder, source.files | {"02-network.md": own}, None)
+    with world.database.writing() as session:
+        courses.apply(session, edited, "me", world.clock.now())
+    learner = world.join("ada@example.org")
+    world.live_through(days=6)
+    due = {row.message_key: row.due_at for row in world.rows(learner) if row.kind == "lesson"}
+    assert f"{due['network']:%a %H:%M}" == "Sat 10:00"  # UTC; eleven in Berlin
+    assert f"{due['market']:%a %H:%M}" == "Mon 08:00"

@@ -94,7 +94,7 @@ def look_ahead(
 ) -> Ahead:
     """`leaving` is the lesson whose mail is on its way; a lesson that is due joins it. Pure."""
     found = timing.next_lesson(
-        planning.steps(curriculum),
+        curriculum.steps,
         past,
         planning.rhythm(curriculum, learner.zone),
         learner.starts_at,
