@@ -11,7 +11,7 @@ Pure: texts in, values out.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, meta, nodes
@@ -112,6 +112,10 @@ class Splitter:
     tags: list[Tag] = field(default_factory=list)
     tests: list[tuple[nodes.Expr, Callable[[Values], Any]]] = field(default_factory=list)
 
+    def copy(self) -> "Splitter":
+        """Another that goes on from here: what is split already keeps its tags and tests."""
+        return replace(self, tags=list(self.tags), tests=list(self.tests))
+
     def split(self, name: str, sources: Mapping[str, str], part: Part, known: set[str]) -> "Split":
         """Compile the template `name` with all that it reaches in `sources`.
 
@@ -130,8 +134,9 @@ class Splitter:
     def tag_for(
         self, expression: nodes.Expr, part: Part, environment: Environment, file: str
     ) -> str:
+        # One for each file, so that a tag knows the place that an error has to name.
         for tag in self.tags:
-            if tag.part is part and tag.expression == expression:
+            if tag.part is part and tag.file == file and tag.expression == expression:
                 return tag.text
         text = f"x{self.secret}{len(self.tags):04d}x"
         literal = _literal(evaluator(expression, environment), part)

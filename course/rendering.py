@@ -93,24 +93,34 @@ class _Draft:
     context: Mapping[str, Any]
 
 
+class _Layout:
+    """A layout, split once for all messages that stand in it."""
+
+    def __init__(self, draft: _Draft, templates: Mapping[str, str], secret: str) -> None:
+        self.splitter = Splitter(draft.fields, secret)
+        known = set(draft.context) | {"title", "preheader", "body"}
+        self.splits: dict[Part, Split] = {}
+        for part, ending in ((Part.HTML, "html"), (Part.TEXT, "txt")):
+            name = f"email/{draft.layout}.{ending}.j2"
+            if name not in templates:
+                raise TemplateError(f"templates/{name}:1: is missing")
+            self.splits[part] = self.splitter.split(name, templates, part, known)
+
+
 class Message:
     """A compiled mail of a course: who has the same key gets the same skeleton."""
 
-    def __init__(self, draft: _Draft, layouts: Mapping[str, str], secret: str) -> None:
+    def __init__(self, draft: _Draft, layout: "_Layout") -> None:
         self.key_name = draft.key
         self._draft = draft
-        self._layouts = layouts
-        self._splitter = Splitter(draft.fields, secret)
+        self._layout = layout.splits
+        self._splitter = layout.splitter.copy()
         self._skeletons: dict[Key, Skeleton] = {}
         self.skeletons_rendered = 0
         self._subject = self._split(draft.subject, Part.SUBJECT)
         self._title = {part: self._split(draft.subject, part) for part in (Part.HTML, Part.TEXT)}
         self._preheader = self._split(draft.preheader, Part.HTML)
         self._body = {part: self._split(draft.body, part) for part in (Part.HTML, Part.TEXT)}
-        self._layout = {
-            Part.HTML: self._split_layout("html", Part.HTML),
-            Part.TEXT: self._split_layout("txt", Part.TEXT),
-        }
 
     def key(self, values: Mapping[str, Any]) -> Key:
         return self._splitter.key(values)
@@ -130,13 +140,6 @@ class Message:
     def _split(self, text: _Text, part: Part) -> Split:
         sources = {text.file: text.padded}
         return self._splitter.split(text.file, sources, part, set(self._draft.context))
-
-    def _split_layout(self, ending: str, part: Part) -> Split:
-        name = f"email/{self._draft.layout}.{ending}.j2"
-        if name not in self._layouts:
-            raise TemplateError(f"templates/{name}:1: is missing")
-        known = set(self._draft.context) | {"title", "preheader", "body"}
-        return self._splitter.split(name, self._layouts, part, known)
 
     def _render(self, key: Key) -> Skeleton:
         context = self._draft.context
@@ -197,6 +200,7 @@ class CompiledCourse:
     site: Site
     secret: str
     _messages: dict[str, Message] = field(default_factory=dict)
+    _layouts: dict[str, _Layout] = field(default_factory=dict)
 
     def lesson(self, slug: str) -> Message:
         """The mail of a lesson; NotFoundError when the course has none of that slug."""
@@ -215,8 +219,15 @@ class CompiledCourse:
 
     def _compiled(self, name: str, draft: Any) -> Message:
         if name not in self._messages:
-            self._messages[name] = Message(draft(), self.layouts, self.secret)
+            drafted = draft()
+            self._messages[name] = Message(drafted, self._layout_of(drafted))
         return self._messages[name]
+
+    def _layout_of(self, draft: _Draft) -> _Layout:
+        # One layout serves one sort of mail, so its fields and context are the same each time.
+        if draft.layout not in self._layouts:
+            self._layouts[draft.layout] = _Layout(draft, self.layouts, self.secret)
+        return self._layouts[draft.layout]
 
     def _lesson_draft(self, lesson: Lesson) -> _Draft:
         file = f"{self.where}{lesson.file}"

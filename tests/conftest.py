@@ -2,14 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine
 
+from course import db, rendering, sources
 from course.db import Database, migrate
+from course.rendering import CompiledCourse, Site
 from course.settings import Settings
 from tests import postgres
 from tests.world import World, found, make_home
@@ -22,6 +24,40 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+
+
+_load, _loaded = rendering.load_course, dict[object, CompiledCourse]()
+
+
+def _load_once(slug: str, files: Mapping[str, str], site: Site, **rest: str) -> CompiledCourse:
+    key = (slug, sources.content_hash(files), site, *rest.items())
+    if key not in _loaded:
+        _loaded[key] = _load(slug, files, site, **rest)
+    return _loaded[key]
+
+
+@pytest.fixture(autouse=True)
+def each_course_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are few courses, and many worlds that apply and send them."""
+    monkeypatch.setattr(rendering, "load_course", _load_once)
+
+
+_make_engine, _engines = db._make_engine, dict[str, Engine]()
+
+
+def _make_engine_like_the_first(url: str, patience_seconds: float) -> Engine:
+    engine = _make_engine(url, patience_seconds)
+    first = _engines.setdefault(engine.dialect.name, engine)
+    engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+    return engine
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _each_statement_compiled_once() -> Iterator[None]:
+    """Each test has a database and so an engine of its own; the statements are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "_make_engine", _make_engine_like_the_first)
+        yield
 
 
 @pytest.fixture(scope="session")

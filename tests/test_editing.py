@@ -1,14 +1,19 @@
 """An edit of a live course: who gets what, wherever they stand, and nobody anything twice."""
 
+import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from course import editing, sources
+from course.db import Database
 from course.editing import Choice, What
 from course.errors import RefusedError
+from course.settings import Settings
 from course.sources import Source
 from tests.world import World
 
@@ -18,9 +23,35 @@ NEW = '---\nsubject: "A new one"\nafter: 1\n---\n\nHi {{ name or "there" }}, thi
 STANDING = {"finished": 7, "past": 3, "at": 2, "before": 1}
 
 
+@pytest.fixture(scope="module")
+def _arranged(
+    _founded_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[World, dict[str, int]]:
+    """Lived through once; each test goes on from a copy."""
+    home = tmp_path_factory.mktemp("arranged") / "home"
+    shutil.copytree(_founded_home, home)
+    settings = Settings(home=home).with_made_keys()
+    world = World(settings, Database(settings.database))
+    people = arrange(world)
+    world.database.dispose()
+    return world, people
+
+
 @pytest.fixture
-def learners(world: World) -> dict[str, int]:
-    return arrange(world)
+def learners(_arranged: tuple[World, dict[str, int]]) -> dict[str, int]:
+    return _arranged[1]
+
+
+@pytest.fixture
+def settled(_arranged: tuple[World, dict[str, int]], tmp_path: Path) -> Iterator[World]:
+    """A world in which there is one learner in each place."""
+    before, _ = _arranged
+    home = tmp_path / "home"
+    shutil.copytree(before.settings.home, home)
+    settings = Settings(home=home).with_made_keys()
+    database = Database(settings.database)
+    yield World(settings, database, copy(before.clock))
+    database.dispose()
 
 
 def arrange(world: World) -> dict[str, int]:
@@ -52,9 +83,9 @@ def apply(world: World, source: Source, **choices: Choice) -> None:
     world.database.run(lambda s: editing.apply(s, source, "me", world.clock.now(), **choices))
 
 
-def test_the_plan_counts_who_is_touched(world: World, learners: dict[str, int]) -> None:
-    source = edited(world, with_new_lesson)
-    with world.database.reading() as session:
+def test_the_plan_counts_who_is_touched(settled: World, learners: dict[str, int]) -> None:
+    source = edited(settled, with_new_lesson)
+    with settled.database.reading() as session:
         found = editing.plan(session, "job-search", source.files)
     (effect,) = found.effects
     assert (effect.lesson, effect.what, effect.behind) == ("extra", What.ADDED, "network")
@@ -62,20 +93,20 @@ def test_the_plan_counts_who_is_touched(world: World, learners: dict[str, int]) 
     assert found.questions(None, None) == ["--for-past send|skip", "--for-finished send|skip"]
 
 
-def test_without_the_decisions_nothing_is_applied(world: World, learners: dict[str, int]) -> None:
-    source = edited(world, with_new_lesson)
+def test_without_the_decisions_nothing_is_applied(settled: World, learners: dict[str, int]) -> None:
+    source = edited(settled, with_new_lesson)
     with pytest.raises(RefusedError, match="--for-finished send|skip"):
-        apply(world, source, for_past=Choice.SKIP)
-    with world.database.reading() as session:
+        apply(settled, source, for_past=Choice.SKIP)
+    with settled.database.reading() as session:
         assert editing.plan(session, "job-search", source.files).changes.added == ("extra",)
 
 
 @pytest.mark.parametrize("for_past", Choice)
 @pytest.mark.parametrize("for_finished", Choice)
 def test_a_new_lesson_comes_to_whom_the_author_wants(
-    world: World, learners: dict[str, int], for_past: Choice, for_finished: Choice
+    settled: World, learners: dict[str, int], for_past: Choice, for_finished: Choice
 ) -> None:
-    who_gets_a_new_lesson(world, learners, for_past, for_finished)
+    who_gets_a_new_lesson(settled, learners, for_past, for_finished)
 
 
 def test_so_it_does_on_postgresql(postgres_world: World) -> None:
@@ -122,16 +153,16 @@ def reworded(files: dict[str, str]) -> dict[str, str]:
     ],
 )
 def test_any_other_edit_repeats_nothing_and_drops_nothing(
-    world: World,
+    settled: World,
     learners: dict[str, int],
     change: Callable[[dict[str, str]], dict[str, str]],
     expected: list[str],
 ) -> None:
-    apply(world, edited(world, change), for_past=Choice.SEND, for_finished=Choice.SEND)
-    world.live_through(days=16)
+    apply(settled, edited(settled, change), for_past=Choice.SEND, for_finished=Choice.SEND)
+    settled.live_through(days=16)
     for name, learner in learners.items():
         everything = SLUGS if name == "finished" else expected
-        assert Counter(had(world, learner)) == Counter(everything), name
+        assert Counter(had(settled, learner)) == Counter(everything), name
 
 
 def test_what_is_skipped_moves_nothing(world: World) -> None:

@@ -34,7 +34,6 @@ from course import (
     installation,
     ledger,
     planning,
-    rendering,
     resolving,
     retries,
 )
@@ -42,10 +41,9 @@ from course.answers import Answer, Verdict
 from course.db import Database, migrate, real_now
 from course.mailer import Outgoing
 from course.models import Cohort, Enrollment
-from course.rendering import CompiledCourse, Site
 from course.resolving import Order, Which
 from course.settings import Settings
-from course.sources import Source, content_hash
+from course.sources import Source
 from course.sources import read as read_source
 from course.states import (
     CohortState,
@@ -455,20 +453,6 @@ def founded(home: Path) -> Settings:
     here = Settings(home=home).with_made_keys()
     found_in(here)
     return here
-
-
-@pytest.fixture(autouse=True)
-def _each_revision_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are eight states of the course, in hundreds of examples."""
-    load, loaded = rendering.load_course, {}
-
-    def remembered(slug: str, files: Mapping[str, str], site: Site, **rest: str) -> CompiledCourse:
-        key = (content_hash(files), site)
-        if key not in loaded:
-            loaded[key] = load(slug, files, site, **rest)
-        return loaded[key]
-
-    monkeypatch.setattr(rendering, "load_course", remembered)
 
 
 def found_in(here: Settings) -> None:
