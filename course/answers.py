@@ -83,7 +83,7 @@ def judge(
         status,
         x_message_id=one_line(headers.get("X-Message-Id") or "")[:255] or None,
         detail=one_line(f"{status} {text or _phrase(status)}"),
-        retry_after_seconds=_wait(headers, real) if verdict is Verdict.NOT_TAKEN else None,
+        retry_after_seconds=_wait(headers, real) if _is_used_up(verdict, headers) else None,
         bad_rows=_bad_rows(fields, size) if verdict is Verdict.BAD_REQUEST else (),
         whole_message=verdict is Verdict.BAD_REQUEST and any(map(_is_shared, fields)),
     )
@@ -128,6 +128,12 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "(not an HTTP status)"
+
+
+def _is_used_up(verdict: Verdict, headers: Mapping[str, str]) -> bool:
+    """Whether the provider's rate is, or this was the last request within it."""
+    last = headers.get("X-RateLimit-Remaining", "").strip() == "0"
+    return verdict is Verdict.NOT_TAKEN or (verdict is Verdict.ACCEPTED and last)
 
 
 def _wait(headers: Mapping[str, str], real: datetime) -> float | None:

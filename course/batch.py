@@ -160,7 +160,7 @@ class Batch:
 
     def _within_limits(self, session: Session, ids: list[int], real: datetime) -> list[int]:
         """What breaker and SEND_LIMIT let through; the rest goes back to pending."""
-        if throttle.is_tripped(session) and not self.is_probe:
+        if throttle.is_shut(session, real) and not self.is_probe:
             ledger.give_back(session, ids, self.token)
             return []
         left = throttle.left(session, self.office.settings.send_limit, real)
@@ -222,7 +222,10 @@ class Batch:
             _note_answer(session, crossed.request_id, answer, real)
             if answer.verdict is Verdict.UNKNOWN:
                 throttle.answer_lost(session, self.office.settings, real)
-            elif answer.status is not None:
+            if answer.retry_after_seconds:
+                wait = timedelta(seconds=answer.retry_after_seconds)
+                throttle.be_quiet(session, real + wait)
+            if answer.status is not None and answer.verdict is not Verdict.UNKNOWN:
                 throttle.answer_clear(session, accepted=answer.verdict is Verdict.ACCEPTED)
 
         return note

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import courses
+from course import cohorts, courses
 from course.courses import Live
 from course.curriculum import WEEKDAYS, Lesson
 from course.curriculum import Course as Curriculum
@@ -57,7 +57,7 @@ def listing(session: Session, sources: Sequence[Source]) -> list[CourseLine]:
 def _learners(session: Session) -> dict[int, int]:
     rows = session.execute(
         select(Enrollment.course_id, func.count().label("learners"))
-        .where(Enrollment.state.in_(LEARNING))
+        .where(Enrollment.state.in_(LEARNING), Enrollment.cohort_id.not_in(cohorts.rehearsals()))
         .group_by(Enrollment.course_id)
     )
     return {row.course_id: row.learners for row in rows}

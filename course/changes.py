@@ -9,8 +9,8 @@ from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, Lesson
 
 # Where a text begins in its file changes nothing that anybody receives; neither does the number
 # in the file's name, but for the order.
-_POSITION = ("file", "number", "body_line", "subject_line", "preheader_line")
-_WHEN = ("after", "weekdays", "hours")
+_POSITION = ("file", "number", "body_line", "subject_line", "preheader_line", "when_line")
+_WHEN = ("after", "weekdays", "hours", "when")
 _SAID = tuple(field.name for field in fields(Lesson) if field.name not in (*_POSITION, *_WHEN))
 
 

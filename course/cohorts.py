@@ -1,8 +1,9 @@
 """Cohorts: groups of learners of one course, rolling or with a fixed start."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from course.curriculum import SLUG
@@ -10,8 +11,10 @@ from course.errors import InvalidInputError, NotFoundError, RefusedError
 from course.models import Cohort, Course, Enrollment
 from course.states import CohortState
 
-EVERGREEN = "evergreen"
-RESERVED = ("signup",)  # /c/<course>/signup is the form's address
+EVERGREEN, REHEARSAL = "evergreen", "rehearsal"
+RESERVED = ("signup", REHEARSAL)  # /c/<course>/signup is the form's address
+# Over Cohort: learners take part in it. What is counted for people counts these alone.
+IS_REAL = Cohort.rehearsal_every.is_(None)
 
 
 def create(
@@ -26,7 +29,9 @@ def create(
 ) -> Cohort:
     """Make a cohort, open at once; the course's first one becomes its front."""
     if not SLUG.match(name) or name in RESERVED:
-        raise InvalidInputError(f"{name!r} cannot name a cohort; use a-z, 0-9 and -, not `signup`")
+        raise InvalidInputError(
+            f"{name!r} cannot name a cohort; use a-z, 0-9 and -, not {' or '.join(RESERVED)}"
+        )
     if session.scalar(select(Cohort.id).where(Cohort.course_id == course.id, Cohort.name == name)):
         raise RefusedError(f"Cohort {course.slug}/{name} exists already")
     cohort = Cohort(
@@ -41,6 +46,42 @@ def create(
     session.add(cohort)
     session.flush()
     return cohort
+
+
+def create_rehearsal(session: Session, course_id: int, every: int, now: datetime) -> Cohort:
+    """A cohort in which lessons come so many seconds apart. It is closed, for the public is not
+    let in, and never a course's front."""
+    cohort = Cohort(
+        course_id=course_id,
+        name=REHEARSAL,
+        state=CohortState.CLOSED,
+        is_front=False,
+        rehearsal_every=every,
+        created_at=now,
+    )
+    session.add(cohort)
+    session.flush()
+    return cohort
+
+
+def rehearsal_of(session: Session, course_id: int) -> Cohort | None:
+    return session.scalar(
+        select(Cohort).where(Cohort.course_id == course_id, Cohort.rehearsal_every.is_not(None))
+    )
+
+
+def rehearsals() -> Select[int]:
+    """The ids of the cohorts that are none of learners: a few at most."""
+    return select(Cohort.id).where(Cohort.rehearsal_every.is_not(None))
+
+
+def rehearsing(session: Session) -> Sequence[int]:
+    """The enrollments in these. Asked for beforehand: within another question a server may take
+    them for half of all, and read the table."""
+    found = session.scalars(rehearsals()).all()
+    if not found:
+        return []
+    return session.scalars(select(Enrollment.id).where(Enrollment.cohort_id.in_(found))).all()
 
 
 def front_of(session: Session, course_id: int) -> Cohort | None:
@@ -64,8 +105,9 @@ def find(session: Session, name: str) -> Cohort:
     raise NotFoundError(f"No cohort {name!r}; there is: {known}")
 
 
-def every(session: Session) -> list[Cohort]:
-    return list(session.scalars(select(Cohort).join(Course).order_by(Course.slug, Cohort.id)))
+def every(session: Session, *, with_rehearsals: bool = False) -> list[Cohort]:
+    found = select(Cohort).join(Course).order_by(Course.slug, Cohort.id)
+    return list(session.scalars(found if with_rehearsals else found.where(IS_REAL)))
 
 
 def label(cohort: Cohort) -> str:
@@ -74,6 +116,7 @@ def label(cohort: Cohort) -> str:
 
 def require_open(cohort: Cohort) -> None:
     """Raise RefusedError unless people may join."""
+    _require_real(cohort)
     if cohort.state != CohortState.OPEN:
         name = label(cohort)
         raise RefusedError(
@@ -81,8 +124,17 @@ def require_open(cohort: Cohort) -> None:
         )
 
 
+def _require_real(cohort: Cohort) -> None:
+    if cohort.rehearsal_every is not None:
+        raise RefusedError(
+            f"Cohort {label(cohort)} is a rehearsal: nobody joins it but by "
+            f"minicourse course rehearse {cohort.course.slug}"
+        )
+
+
 def set_state(session: Session, cohort: Cohort, state: CohortState) -> bool:
-    """Open or close; False when it was so already."""
+    """Open or close; False when it was so already. RefusedError for a rehearsal."""
+    _require_real(cohort)
     changed = session.scalars(
         update(Cohort)
         .where(

@@ -1,22 +1,25 @@
 """What a course is: its files read into values. Pure: text in, a `Course` out, or one error that
 names file and line."""
 
+import keyword
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import date, time, timedelta
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
+import pydantic
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     ValidationError,
     field_validator,
     model_validator,
@@ -29,8 +32,16 @@ _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COURSE_FILE = "course.toml"
 ABOUT_FILE = "about.md"
+Value = str | int | float | bool  # of a field
 LESSON_NAME = re.compile(r"^(\d+)-([a-z0-9][a-z0-9-]*)\.md$")
 SLUG = re.compile(r"^[a-z0-9][a-z0-9-]*$")
+FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+# Names that mails and lists know already, and words of the template language.
+RESERVED_NAMES = frozenset(
+    "name email zone hour unsubscribe_url manage_url confirm_url course lesson progress texts "
+    "postal_address reply_to title preheader body mail site loop self super caller varargs kwargs "
+    "range dict lipsum cycler joiner namespace true false none".split()
+)
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
 LONGEST_WAIT = timedelta(days=366)
 DAILY_GAP_LIMIT = timedelta(hours=22)
@@ -101,6 +112,13 @@ def _weekday(value: object) -> int:
     raise ValueError(f"{value!r} is no weekday; use {', '.join(WEEKDAYS)}")
 
 
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be one line; put it in quotes on the line of its key")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
 Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
 Hour = Annotated[time, BeforeValidator(parse_hour)]
 Weekday = Annotated[int, BeforeValidator(_weekday)]
@@ -120,7 +138,7 @@ class _Table(BaseModel):
 
 
 class Sender(_Table):
-    name: str = Field(min_length=1)
+    name: str = pydantic.Field(min_length=1)
     email: str | None = None
     reply_to: str | None = None
 
@@ -164,33 +182,87 @@ class Brand(_Table):
         return value
 
 
+class FieldKind(StrEnum):
+    """What a field holds."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    YES_NO = "yes-no"
+    CHOICE = "choice"
+
+
+_EMPTY: dict[FieldKind, Value] = {
+    FieldKind.TEXT: "",
+    FieldKind.NUMBER: 0,
+    FieldKind.YES_NO: False,
+    FieldKind.CHOICE: "",
+}
+
+
+class Field(_Table):
+    """Something that the course knows of a person beside name and zone; asked on the form where
+    `ask` is its question, else given by an import alone."""
+
+    type: FieldKind = FieldKind.TEXT
+    default: bool | int | float | Line | None = None
+    ask: Line = ""
+    choices: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if (self.type is FieldKind.CHOICE) != bool(self.choices):
+            raise ValueError('a field has choices if, and only if, its type is "choice"')
+        if self.default is not None and not self.fits(self.default):
+            raise ValueError(f"default {self.default!r} is no {self.type} of this field")
+        return self
+
+    def fits(self, value: Value) -> bool:
+        """Whether it is a value of this field's kind."""
+        match self.type:
+            case FieldKind.TEXT:
+                return isinstance(value, str)
+            case FieldKind.NUMBER:
+                return isinstance(value, int | float) and not isinstance(value, bool)
+            case FieldKind.YES_NO:
+                return isinstance(value, bool)
+            case FieldKind.CHOICE:
+                return value in ("", *self.choices)
+
+    @property
+    def default_value(self) -> Value:
+        """What holds for whom nothing is known of."""
+        return _EMPTY[self.type] if self.default is None else self.default
+
+
+def _field_names(found: dict[str, Field]) -> dict[str, Field]:
+    for name in found:
+        if not FIELD_NAME.match(name):
+            raise ValueError(f"{name!r} is no name of a field; use a-z, 0-9 and _")
+        if name in RESERVED_NAMES or keyword.iskeyword(name):
+            raise ValueError(f"{name!r} means something in mails already; choose another name")
+    return found
+
+
 class _CourseFile(_Table):
-    title: str = Field(min_length=1)
-    description: str = Field(min_length=1)
+    title: str = pydantic.Field(min_length=1)
+    description: str = pydantic.Field(min_length=1)
     language: str = "en"
     sender: Sender
     schedule: Schedule
     tracking: Tracking = Tracking()
     brand: Brand = Brand()
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("must be one line; put it in quotes on the line of its key")
-    return value
-
-
-Line = Annotated[str, AfterValidator(_one_line)]
+    fields: Annotated[dict[str, Field], AfterValidator(_field_names)] = {}
 
 
 class _FrontMatter(_Table):
-    subject: Line = Field(min_length=1)
+    subject: Line = pydantic.Field(min_length=1)
     preheader: Line = ""
     after: Annotated[After, BeforeValidator(parse_after)]
-    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1)] | None = None
+    weekdays: Annotated[tuple[Weekday, ...], pydantic.Field(min_length=1)] | None = None
     hour: Hour | None = None
     window: Window | None = None
-    slug: str | None = Field(None, pattern=SLUG.pattern)
+    when: Line = ""
+    slug: str | None = pydantic.Field(None, pattern=SLUG.pattern)
 
     @model_validator(mode="after")
     def _hour_or_window(self) -> Self:
@@ -209,10 +281,12 @@ class Lesson:
     after: After
     weekdays: frozenset[int] | None
     hours: tuple[time, time | None] | None  # its own hour, or window
+    when: str  # a Jinja expression over the course's fields: whom it is for; "": for all
     body: str
     body_line: int
     subject_line: int
     preheader_line: int
+    when_line: int
 
 
 @dataclass(frozen=True)
@@ -229,6 +303,7 @@ class Course:
     brand: Brand
     about: str
     lessons: tuple[Lesson, ...]
+    fields: Mapping[str, Field] = dataclass_field(default_factory=dict, hash=False)
 
     @cached_property
     def by_slug(self) -> dict[str, Lesson]:
@@ -246,6 +321,10 @@ class Course:
             Step(lesson.slug, lesson.after, lesson.weekdays, *(lesson.hours or ()))
             for lesson in self.lessons
         )
+
+    def asks_for(self, name: str) -> bool:
+        """Whether the form has a question for that field."""
+        return name in self.fields and bool(self.fields[name].ask)
 
     def rhythm(self, zone: ZoneInfo | None, hour: time | None = None) -> Rhythm:
         """For somebody in that zone, at the hour that they chose, if any."""
@@ -277,6 +356,7 @@ def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
         lessons=_parse_lessons(files, where),
     )
     _check_gap(course, where, files[COURSE_FILE])
+    _check_days(course, where, files[COURSE_FILE])
     return course
 
 
@@ -342,10 +422,12 @@ def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
         after=head.after,
         weekdays=None if head.weekdays is None else frozenset(head.weekdays),
         hours=head.window or ((head.hour, None) if head.hour else None),
+        when=head.when,
         body=body,
         body_line=text[: match.end()].count("\n") + 1,
         subject_line=2 + line_of(front, ["subject"]),
         preheader_line=2 + line_of(front, ["preheader"]),
+        when_line=2 + line_of(front, ["when"]),
     )
 
 
@@ -384,3 +466,15 @@ def _check_gap(course: Course, where: str, text: str) -> None:
             f"{where}{COURSE_FILE}:{line}: schedule.minimum_gap must be below 22h for a daily "
             "course: when summer time begins a day has 23 hours"
         )
+
+
+def _check_days(course: Course, where: str, text: str) -> None:
+    """Whatever the day, one on which a lesson may leave lies within the year after it."""
+    rhythm = course.rhythm(None)
+    for rules in (rhythm, *(rhythm.of(step) for step in course.steps)):
+        for day in sorted(rules.skip_dates):
+            try:
+                rules.next_allowed(day)
+            except ValueError as error:
+                line = 1 + line_of(text, ["schedule", "skip_dates"])
+                raise CourseError(f"{where}{COURSE_FILE}:{line}: {error}") from None

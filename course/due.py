@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, not_, select
+from sqlalchemy import ColumnElement, and_, func, not_, select, true
 from sqlalchemy.orm import Session
 
-from course import conditions, courses, history, holds, installation, planning
+from course import cohorts, conditions, courses, history, holds, installation, planning
 from course.history import Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
@@ -55,34 +55,42 @@ class Backlog:
 
 
 def backlog(
-    session: Session, now: datetime, real: datetime, *, failed_since: datetime | None = None
+    session: Session,
+    now: datetime,
+    real: datetime,
+    *,
+    failed_since: datetime | None = None,
+    with_rehearsals: bool = True,
 ) -> Backlog:
     """`failed` counts those since that time, or ever."""
     overdue = now - LATE_AFTER
-    waiting = and_(Delivery.state == S.PENDING, conditions.wanted(), not_(holds.held()))
+    whose = true() if with_rehearsals else cohorts.IS_REAL
+    waiting = and_(Delivery.state == S.PENDING, conditions.wanted(), not_(holds.held()), whose)
     retrying = and_(waiting, Delivery.send_at <= now, Delivery.retry_at > real)
-    failed = [Delivery.state == S.FAILED, not_(Delivery.superseded)]
+    failed = [Delivery.state == S.FAILED, not_(Delivery.superseded), whose]
     if failed_since is not None:
         failed.append(Delivery.settled_at >= failed_since)
     return Backlog(
-        due=conditions.count(session, conditions.waiting(now, real)) + _unplanned(session, now),
+        due=conditions.count(session, conditions.waiting(now, real), whose)
+        + _unplanned(session, now, whose),
         late=conditions.count(session, waiting, Delivery.send_at < overdue)
-        + _unplanned(session, overdue),
+        + _unplanned(session, overdue, whose),
         held=conditions.count(
             session,
             Delivery.state == S.PENDING,
             Delivery.send_at <= now,
             conditions.wanted(),
             holds.held(),
+            whose,
         ),
         retrying=conditions.count(session, retrying),
-        unknown=conditions.count(session, Delivery.state == S.UNKNOWN),
+        unknown=conditions.count(session, Delivery.state == S.UNKNOWN, whose),
         failed=conditions.count(session, *failed),
         retry_at=_first_retry(session, retrying),
     )
 
 
-def _unplanned(session: Session, until: datetime) -> int:
+def _unplanned(session: Session, until: datetime, whose: ColumnElement[bool]) -> int:
     statement = (
         select(func.count())
         .select_from(Enrollment)
@@ -91,6 +99,7 @@ def _unplanned(session: Session, until: datetime) -> int:
             Enrollment.state == EnrollmentState.ACTIVE,
             Enrollment.next_due_at <= until,
             Cohort.state.in_(RUNNING_COHORT),
+            whose,
         )
     )
     return session.scalar(statement) or 0
@@ -155,8 +164,8 @@ def _on_their_way(session: Session, ids: Sequence[int]) -> dict[int, tuple[str, 
 
 
 def _zone(session: Session, learner: planning.Learner) -> ZoneInfo:
-    curriculum = courses.by_id(session, learner.course_id).curriculum
-    return planning.rhythm(curriculum, learner.zone).zone
+    curriculum = courses.by_id(session, learner.clock.course_id).curriculum
+    return planning.rhythm(curriculum, learner.clock).zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,7 @@ class Release:
 
 
 def next_release(session: Session, now: datetime) -> Release | None:
-    """The first lesson that leaves after now; None where nobody waits for one."""
+    """The first lesson that leaves after now, but for rehearsals; None where nobody waits."""
     courses_of = dict(_soonest(session, now))
     coming = next_lessons(session, list(courses_of), now)
     releases = [
@@ -185,14 +194,22 @@ def _soonest(session: Session, now: datetime) -> list[tuple[int, str]]:
     planned = (
         select(Enrollment.id, Course.slug)
         .join(Course, Course.id == Enrollment.course_id)
-        .where(Enrollment.state == EnrollmentState.ACTIVE, Enrollment.next_due_at > now)
+        .where(
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Enrollment.next_due_at > now,
+            Enrollment.cohort_id.not_in(cohorts.rehearsals()),
+        )
         .order_by(Enrollment.next_due_at)
         .limit(_CANDIDATES)
     )
     written = (
         select(Delivery.enrollment_id, Course.slug)
         .join(Course, Course.id == Delivery.course_id)
-        .where(Delivery.state == S.PENDING, Delivery.send_at > now)
+        .where(
+            Delivery.state == S.PENDING,
+            Delivery.send_at > now,
+            Delivery.enrollment_id.not_in(cohorts.rehearsing(session)),
+        )
         .order_by(Delivery.send_at)
         .limit(_CANDIDATES)
     )
@@ -204,3 +221,9 @@ def breaker_until(session: Session) -> datetime | None:
     """Until when, after lost answers, only single mails go (real time); None while all is well."""
     here = installation.get(session)
     return here.breaker_until if here.ambiguous_in_a_row else None
+
+
+def quiet_until(session: Session, real: datetime) -> datetime | None:
+    """Until when the provider wants to hear nothing (real time); None when it does not say."""
+    until = installation.get(session).quiet_until
+    return until if until is not None and until > real else None

@@ -5,7 +5,7 @@ it did. None of them sends: they write ledger rows, and the next tick does the r
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -163,8 +163,9 @@ def confirm(
 
     The person's own earlier unsubscribe is lifted, a bounce or a complaint never.
     """
-    zone = enrollment.form_zone or enrollment.subscriber.zone
-    starts_at = start_of(enrollment.cohort, curriculum, zone, now)
+    person = enrollment.subscriber
+    zone, hour = enrollment.form_zone or person.zone, enrollment.form_hour or person.hour
+    starts_at = start_of(enrollment.cohort, curriculum, now, zone=zone, hour=hour)
     if not joining.begin(session, {enrollment.id: starts_at}, "confirmed", origin, now):
         return False
     suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
@@ -193,23 +194,27 @@ def take_in(
     joining.note_forms(session, asked, cohort)
     ids = [*asked, *(joined.id for joined in made)]
     starts = {
-        number: start_of(cohort, curriculum, zone, now)
-        for number, zone in joining.zones(session, ids).items()
+        number: start_of(cohort, curriculum, now, zone=zone, hour=hour)
+        for number, (zone, hour) in joining.clocks(session, ids).items()
     }
     return len(joining.begin(session, starts, "imported", origin, now))
 
 
 def start_of(
-    cohort: Cohort, curriculum: Curriculum, zone: str | None, confirmed_at: datetime
+    cohort: Cohort,
+    curriculum: Curriculum,
+    confirmed_at: datetime,
+    *,
+    zone: str | None,
+    hour: time | None,
 ) -> datetime:
     """The instant from which the first lesson counts: confirmation, or a fixed cohort's date at
-    the course's hour for those who confirm before it."""
+    the hour of lessons for those who confirm before it."""
     if cohort.starts_on is None:
         return confirmed_at
     named = zone or cohort.zone
-    local = ZoneInfo(named) if named else curriculum.schedule.zone
-    start = to_utc(cohort.starts_on, curriculum.schedule.hour, local)
-    return max(start, confirmed_at)
+    rhythm = curriculum.rhythm(ZoneInfo(named) if named else None, hour)
+    return max(to_utc(cohort.starts_on, rhythm.at, rhythm.zone), confirmed_at)
 
 
 class Scope(StrEnum):

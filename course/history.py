@@ -1,6 +1,7 @@
 """The ledger as people read it: which mails there are, for whom, and what became of them.
 Reads only."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,14 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from course.errors import NotFoundError
+from course import installation
+from course.errors import InvalidInputError, NotFoundError
 from course.models import Cohort, Course, Delivery, Enrollment, Event, Request, Revision, Subscriber
-from course.states import MessageKind
+from course.states import DeliveryState, MessageKind
+
+# A mail in one of these has been handed over, or nobody can know that it was not.
+LEFT = (DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.UNKNOWN)
+_NUMBER = re.compile(r"(?:(?P<name>[0-9a-f]{8})-)?(?P<number>[0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,28 @@ def mails(session: Session, which: Filter, limit: int | None = None) -> list[Mai
     if which.enrollment_id is not None:
         statement = statement.where(Delivery.enrollment_id == which.enrollment_id)
     return read(session, statement.order_by(Delivery.id.desc()).limit(limit))
+
+
+def number_of(session: Session, written: str) -> int:
+    """A delivery's number as people see it, or as it travels: `4711`, `3f9a01c2-4711`."""
+    found = _NUMBER.fullmatch(written.strip().lower())
+    if found is None:
+        raise InvalidInputError(
+            f"{written!r} is no delivery's number. See them with: minicourse delivery list"
+        )
+    name, number = found["name"], int(found["number"])
+    if name and not _is_ours(session, name, number):
+        raise NotFoundError(
+            f"Delivery {written} is not of this installation, whose mails are "
+            f"{installation.get(session).name}-…: look where that one runs."
+        )
+    return number
+
+
+def _is_ours(session: Session, name: str, number: int) -> bool:
+    """Before a restore we had another name, for the numbers that there were then."""
+    here = installation.get(session)
+    return name == here.name or number <= here.former_names.get(name, 0)
 
 
 def story(session: Session, delivery_id: int) -> Story:

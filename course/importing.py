@@ -8,7 +8,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from functools import cache, lru_cache
 from itertools import chain
 from zoneinfo import available_timezones
@@ -16,8 +16,9 @@ from zoneinfo import available_timezones
 from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, enrollment, suppressions
+from course import cohorts, courses, enrollment, fields, suppressions
 from course.curriculum import Course as Curriculum
+from course.curriculum import parse_hour
 from course.enrollment import Origin, Person
 from course.errors import InvalidInputError
 from course.models import Cohort, Enrollment, Subscriber
@@ -25,7 +26,7 @@ from course.people import clean, email_hash, parse_email
 from course.rowsets import RowSet, run
 from course.states import EnrollmentState
 
-COLUMNS = ("email", "name", "zone")
+COLUMNS = ("email", "name", "zone", "hour")
 SEPARATORS = (",", ";", "\t")
 _ADDRESSES = RowSet(email=Subscriber.email)
 # On the embedded database all who write wait for a transaction to end: it stays well below a tenth
@@ -56,19 +57,22 @@ class Skipped:
 
 class Sheet:
     """A CSV text with a header, read as it is iterated; `ignored` are columns that mean nothing
-    here. Spreadsheets also write semicolons or tabs: the header decides."""
+    here: neither to every course nor to this one. Spreadsheets also write semicolons or tabs: the
+    header decides."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], course: Curriculum) -> None:
+        self._course = course
+        known = (*COLUMNS, *course.fields)
         rest = iter(lines)
         header = next(rest, "")
         separator = max(SEPARATORS, key=header.count)  # of equal ones the first
         self._reader = csv.reader(chain([header], rest), delimiter=separator, strict=True)
         self._columns = [name.strip().lower() for name in self._header(header)]
-        self.ignored = [name for name in self._columns if name and name not in COLUMNS]
+        self.ignored = [name for name in self._columns if name and name not in known]
         if "email" not in self._columns:
             raise InvalidInputError(
                 f"No column `email`; the first line is: {clean(header) or '(empty)'}. "
-                f"Name the columns there like this: {','.join(COLUMNS)} "
+                f"Name the columns there like this: {','.join(known)} "
                 "(separated by commas, semicolons or tabs)."
             )
 
@@ -100,7 +104,7 @@ class Sheet:
         if any(_is_broken(value) for value in values.values()):
             return Skipped(line, clean(values["email"]), "is not UTF-8; save the file as UTF-8")
         try:
-            return Row(line, _person(values))
+            return Row(line, _person(values, self._course))
         except InvalidInputError as error:
             return Skipped(line, clean(values.get("email", "")), str(error))
 
@@ -113,14 +117,31 @@ def _is_broken(value: str) -> bool:
     return _SURROGATE.search(value) is not None
 
 
-def _person(values: dict[str, str]) -> Person:
+def _person(values: dict[str, str], course: Curriculum) -> Person:
     zone = values.get("zone", "").strip()
     if zone and zone not in _zones():
         raise InvalidInputError(f"“{clean(zone)}” is no time zone; write it like Europe/Berlin")
     email = values.get("email", "").strip()
     if not email:
         raise InvalidInputError("has no address")
-    return Person(parse_email(email), clean(values.get("name", "")), zone or None)
+    return Person(
+        parse_email(email),
+        clean(values.get("name", "")),
+        zone or None,
+        _hour(values.get("hour", "").strip()),
+        fields.pack(fields.read_all(course, values)) if course.fields else "",
+    )
+
+
+def _hour(given: str) -> time | None:
+    """Spreadsheets write hours in many ways; those that can mean only one are taken."""
+    if not given:
+        return None
+    match = re.fullmatch(r"(\d{1,2}):(\d\d)(?::00)?", given)
+    try:
+        return time(int(match[1]), int(match[2])) if match else parse_hour(given)
+    except ValueError:
+        raise InvalidInputError(f"“{clean(given)}” is not an hour; write it like 09:00") from None
 
 
 @lru_cache(maxsize=1)

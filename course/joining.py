@@ -6,7 +6,7 @@ One person is a batch of one. Why and when each of these happens stands in `enro
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from functools import cache
 from typing import NamedTuple
 
@@ -38,6 +38,8 @@ class Person:
     email: str
     name: str = ""
     zone: str | None = None
+    hour: time | None = None
+    fields: str = ""  # the course's own, as `fields.pack` writes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,18 @@ _PEOPLE = RowSet(
     email_hash=Subscriber.email_hash,
     form_name=Enrollment.form_name,
     form_zone=Enrollment.form_zone,
+    form_hour=Enrollment.form_hour,
+    fields=Enrollment.fields,
     token=Enrollment.token,
 )
 _ADDRESSES = RowSet(email=Subscriber.email)
-_FORMS = RowSet(id=Enrollment.id, form_name=Enrollment.form_name, form_zone=Enrollment.form_zone)
+_FORMS = RowSet(
+    id=Enrollment.id,
+    form_name=Enrollment.form_name,
+    form_zone=Enrollment.form_zone,
+    form_hour=Enrollment.form_hour,
+    fields=Enrollment.fields,
+)
 _STARTS = RowSet(id=Enrollment.id, starts_at=Enrollment.starts_at)
 _IDS = RowSet(enrollment_id=Consent.enrollment_id)
 
@@ -82,7 +92,10 @@ def enroll(
     tokens = {new_token(): person for person in people}
     given = _PEOPLE.pack(
         session,
-        [(p.email, email_hash(p.email, hash_key), p.name, p.zone, t) for t, p in tokens.items()],
+        [
+            (p.email, email_hash(p.email, hash_key), p.name, p.zone, p.hour, p.fields, token)
+            for token, p in tokens.items()
+        ],
     )
     run(session, _new_subscribers, given=given, is_sandbox=sandbox, created_at=now)
     made = run(
@@ -107,7 +120,8 @@ def _new_subscribers(postgresql: bool) -> Executable:
 @cache
 def _new_enrollments(postgresql: bool) -> Executable:
     given = _PEOPLE.given(postgresql)
-    form = {name: given.c[name] for name in ("token", "form_name", "form_zone")}
+    said = ("token", "form_name", "form_zone", "form_hour", "fields")
+    form = {name: given.c[name] for name in said}
     return insert_from(
         postgresql,
         Enrollment,
@@ -122,7 +136,7 @@ def note_forms(session: Session, people: Mapping[int, Person], cohort: Cohort) -
     their confirmation."""
     if not people:
         return
-    found = [(number, person.name, person.zone) for number, person in people.items()]
+    found = [(number, p.name, p.zone, p.hour, p.fields) for number, p in people.items()]
     run(session, _newer_form, given=_FORMS.pack(session, found), cohort=cohort.id)
 
 
@@ -136,6 +150,8 @@ def _newer_form(postgresql: bool) -> Executable:
             cohort_id=bindparam("cohort"),
             form_name=func.coalesce(func.nullif(given.c.form_name, ""), Enrollment.form_name),
             form_zone=func.coalesce(given.c.form_zone, Enrollment.form_zone),
+            form_hour=func.coalesce(given.c.form_hour, Enrollment.form_hour),
+            fields=func.coalesce(func.nullif(given.c.fields, ""), Enrollment.fields),
         )
     )
 
@@ -166,17 +182,23 @@ def _pending(postgresql: bool) -> Executable:
     )
 
 
-def zones(session: Session, enrollment_ids: Iterable[int]) -> dict[int, str | None]:
-    """The zone that each form named, or else that is the person's own."""
+def clocks(
+    session: Session, enrollment_ids: Iterable[int]
+) -> dict[int, tuple[str | None, time | None]]:
+    """The zone and hour that each form named, or else that are the person's own."""
     given = _IDS.pack(session, [(number,) for number in enrollment_ids])
-    return {row[0]: row[1] for row in run(session, _zones, given=given)}
+    return {row[0]: (row[1], row[2]) for row in run(session, _clocks, given=given)}
 
 
 @cache
-def _zones(postgresql: bool) -> Executable:
+def _clocks(postgresql: bool) -> Executable:
     given = _IDS.given(postgresql)
     return (
-        select(Enrollment.id, func.coalesce(Enrollment.form_zone, Subscriber.zone))
+        select(
+            Enrollment.id,
+            func.coalesce(Enrollment.form_zone, Subscriber.zone),
+            func.coalesce(Enrollment.form_hour, Subscriber.hour),
+        )
         .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
         .where(Enrollment.id.in_(select(given.c.enrollment_id)))
     )
@@ -215,6 +237,7 @@ def _become_own(postgresql: bool) -> Executable:
         .values(
             name=func.coalesce(func.nullif(Enrollment.form_name, ""), Subscriber.name),
             zone=func.coalesce(Enrollment.form_zone, Subscriber.zone),
+            hour=func.coalesce(Enrollment.form_hour, Subscriber.hour),
         )
     )
 

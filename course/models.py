@@ -1,6 +1,6 @@
 """The tables. Rows are plain: what happens to them stands in the services, time in `timing`."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +22,9 @@ from course.db import UTCDateTime
 
 # SQLite gives out row numbers only to a column of exactly this type.
 BigId = BigInteger().with_variant(Integer, "sqlite")
+# SQLite would give the number of the newest row, once removed, to another; links and events that
+# are on their way hold such numbers.
+_NUMBERED_ONCE = {"sqlite_autoincrement": True}
 
 
 class Base(DeclarativeBase):
@@ -63,6 +66,8 @@ class Installation(Base):
     # until when only a probe of one row may go.
     ambiguous_in_a_row: Mapped[int] = mapped_column(default=0)
     breaker_until: Mapped[datetime | None]
+    # Real time: until then the provider wants to hear nothing from us.
+    quiet_until: Mapped[datetime | None]
     batch_limit: Mapped[int] = mapped_column(default=1000)
 
 
@@ -108,6 +113,8 @@ class Cohort(Base):
     starts_on: Mapped[date | None]  # None: rolling
     zone: Mapped[str | None]
     is_front: Mapped[bool] = mapped_column(default=False)
+    # A rehearsal: its lessons come so many seconds apart, whatever the course says.
+    rehearsal_every: Mapped[int | None]
     # The planner looks at everyone again, and has come as far as this enrollment; None: it is done.
     look_again_from: Mapped[int | None] = mapped_column(BigId)
     created_at: Mapped[datetime]
@@ -122,6 +129,7 @@ class Subscriber(Base):
     email_hash: Mapped[str] = mapped_column(String(64), index=True)
     name: Mapped[str] = mapped_column(default="")
     zone: Mapped[str | None]
+    hour: Mapped[time | None]  # at which they want their lessons; None: as the course says
     # Made while the database was in sandbox mode: such a person is never mailed for real unless
     # `minicourse live --keep` names them.
     is_sandbox: Mapped[bool] = mapped_column(default=False)
@@ -154,6 +162,7 @@ class Enrollment(Base):
         # A person's links and an import look for whatever they had before, too.
         Index("ix_enrollment_subscriber_id_course_id", "subscriber_id", "course_id"),
         Index("ix_enrollment_cohort_id_state_id", "cohort_id", "state", "id"),
+        _NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -167,9 +176,12 @@ class Enrollment(Base):
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    # What the form said; it becomes the person's own name and zone only when they confirm.
+    # What the form said; it becomes the person's own only when they confirm.
     form_name: Mapped[str] = mapped_column(default="")
     form_zone: Mapped[str | None]
+    form_hour: Mapped[time | None]
+    # The course's own fields, as `fields` writes and reads them; what is not in it has its default.
+    fields: Mapped[str] = mapped_column(default="")
     # The instant from whose local date the first lesson counts.
     starts_at: Mapped[datetime | None]
     next_due_at: Mapped[datetime | None]  # look again at
@@ -259,6 +271,7 @@ class Delivery(Base):
             sqlite_where=text("request_id IS NOT NULL"),
             postgresql_where=text("request_id IS NOT NULL"),
         ),
+        _NUMBERED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -70,7 +70,9 @@ def overview(
 ) -> Overview:
     """`problems` are what the caller found wrong around the database; they come first."""
     here = installation.get(session)
-    backlog = due.backlog(session, now, real, failed_since=now - FAILURES_SHOWN)
+    backlog = due.backlog(
+        session, now, real, failed_since=now - FAILURES_SHOWN, with_rehearsals=False
+    )
     standing = holds_standing(session)
     return Overview(
         mode=here.mode,

@@ -114,7 +114,7 @@ class _Packing:
             self._blame_message(rows, error)
             return
         by_key: dict[Key, list[Claimed]] = defaultdict(list)
-        values = {row.id: self.people[row.id].values(self.packer.site) for row in rows}
+        values = {row.id: course.values(self.people[row.id]) for row in rows}
         for row in rows:
             by_key[message.key(values[row.id])].append(row)
         for key, members in by_key.items():
@@ -251,13 +251,20 @@ def recipients(
     """Who the claimed rows go to, by delivery id."""
     found = db.gathered(
         session,
-        select(Enrollment.id, Enrollment.token, Subscriber.email, Subscriber.name, Subscriber.zone)
+        select(
+            Enrollment.id,
+            Enrollment.token,
+            Enrollment.fields,
+            Subscriber.email,
+            Subscriber.name,
+            Subscriber.zone,
+        )
         .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
         .where(db.among(session, Enrollment.id, {row.enrollment_id for row in rows})),
     )
     people = {
-        enrollment_id: Recipient(email or "", name, zone or "", token)
-        for enrollment_id, token, email, name, zone in found
+        enrollment_id: Recipient(email or "", name, zone or "", token, fields=fields)
+        for enrollment_id, token, fields, email, name, zone in found
     }
     return {row.id: _addressed(row, people[row.enrollment_id], secret_keys, now) for row in rows}
 

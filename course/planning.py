@@ -2,11 +2,11 @@
 them, and writes what is due or when to look again."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, Update, func, select, update
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from course import conditions, courses, holds, ledger, progress, timing
 from course.curriculum import Course as Curriculum
 from course.db import among, rows
+from course.fields import Conditions, conditions_of
 from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.rowsets import RowSet, run
 from course.states import (
@@ -22,12 +23,22 @@ from course.states import (
     EnrollmentState,
     MessageKind,
 )
-from course.timing import Due, Finished, Late, Rhythm, Step, Wait
+from course.timing import Due, Finished, Late, Passed, Past, Rhythm, Step, Wait
 
 BATCH = 1000
-LATE = "late"  # why a lesson was skipped
+# Why a lesson was skipped.
+LATE, PASSED = "late", "not for them"
 
 Decision = Due | Wait | Finished | None
+
+
+class Clock(NamedTuple):
+    """What, beside the course itself, decides when its lessons come to a learner."""
+
+    course_id: int
+    zone: str | None
+    hour: time | None
+    every: int | None  # a rehearsal's pause, in seconds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,6 +48,7 @@ class Pace:
     steps: tuple[Step, ...]
     rhythm: Rhythm
     late: Late
+    conditions: Conditions
 
     def of(self, lesson: str) -> Rhythm:
         """The days and hours of that lesson; a removed one has the course's."""
@@ -44,7 +56,7 @@ class Pace:
         return self.rhythm.of(step) if step else self.rhythm
 
 
-PaceOf = Callable[[int, str | None], Pace]  # by course and zone
+PaceOf = Callable[[Clock], Pace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,11 @@ class Learner:
     """An active enrollment, as far as planning asks."""
 
     id: int
-    course_id: int
-    zone: str | None
+    clock: Clock
     starts_at: datetime
     rolling: bool
     running: bool
+    fields: str = ""  # as the enrollment keeps them
 
 
 def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
@@ -71,9 +83,11 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     look_at: list[tuple[int, datetime]] = []
     waiting: list[int] = []  # for something to be settled, which will have them looked at
     finished: list[int] = []
+    passed: list[ledger.Planned] = []
     for learner, decision in _decided(session, learners, pace_of, now):
         match decision:
             case Due(due_at=due) if due <= now:
+                passed += _passed(learner, decision.passed)
                 mail = _planned(learner, decision, pace_of, now)
                 mails.append(mail)
                 if mail.reason:  # a lesson that is skipped is decided at once
@@ -85,8 +99,9 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
             case Wait() | None:
                 waiting.append(learner.id)
             case Finished():
+                passed += _passed(learner, decision.passed)
                 finished.append(learner.id)
-    ledger.plan(session, mails, now)
+    ledger.plan(session, passed + mails, now)
     if look_at:
         run(session, _look_at, given=_LOOKS.pack(session, look_at))
     _set(session, waiting, next_due_at=None)
@@ -125,24 +140,45 @@ def _decided(
         if not learner.running:
             yield learner, None
             continue
-        pace, story = pace_of(learner.course_id, learner.zone), stories.get(learner.id)
+        pace, story = pace_of(learner.clock), stories.get(learner.id)
+        unwanted = pace.conditions.unwanted(learner.fields)
         # Once there is a row, the next lesson counts from that.
-        place = (pace, learner.rolling, story or learner.starts_at)
+        place = (pace, learner.rolling, story or learner.starts_at, unwanted)
         if place not in decided:
-            decided[place] = timing.next_lesson(
-                pace.steps,
-                story.past if story else {},
-                pace.rhythm,
-                learner.starts_at,
-                now,
-                rolling=learner.rolling,
-            )
+            decided[place] = next_lesson(pace, learner, story.past if story else {}, now)
         yield learner, decided[place]
 
 
+def next_lesson(
+    pace: Pace, learner: Learner, past: Mapping[str, Past], now: datetime
+) -> Due | Wait | Finished:
+    """What comes next for a learner with these rows."""
+    return timing.next_lesson(
+        pace.steps,
+        past,
+        pace.rhythm,
+        learner.starts_at,
+        now,
+        rolling=learner.rolling,
+        unwanted=pace.conditions.unwanted(learner.fields),
+    )
+
+
+def pace(curriculum: Curriculum, clock: Clock) -> Pace:
+    """How that course goes on that clock."""
+    return Pace(
+        curriculum.steps,
+        rhythm(curriculum, clock),
+        curriculum.schedule.late,
+        conditions_of(curriculum),
+    )
+
+
 @lru_cache(maxsize=4096)
-def rhythm(curriculum: Curriculum, zone: str | None) -> Rhythm:
-    return curriculum.rhythm(ZoneInfo(zone) if zone else None)
+def rhythm(curriculum: Curriculum, clock: Clock) -> Rhythm:
+    """When that course's lessons come on that clock."""
+    found = curriculum.rhythm(ZoneInfo(clock.zone) if clock.zone else None, clock.hour)
+    return replace(found, every=timedelta(seconds=clock.every)) if clock.every else found
 
 
 def learners_where(session: Session, *where: Any) -> list[Learner]:
@@ -150,11 +186,17 @@ def learners_where(session: Session, *where: Any) -> list[Learner]:
     return [_learner(row) for row in session.execute(_LEARNERS.where(*where))]
 
 
+_CLOCK = (
+    Enrollment.course_id,
+    func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
+    Subscriber.hour,
+    Cohort.rehearsal_every,
+)
 _LEARNERS = (
     select(
         Enrollment.id,
-        Enrollment.course_id,
-        func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
+        Enrollment.fields,
+        *_CLOCK,
         Enrollment.starts_at,
         Cohort.starts_on,
         Cohort.state.label("cohort_state"),
@@ -167,24 +209,26 @@ _LEARNERS = (
 def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
     return Learner(
         id=row.id,
-        course_id=row.course_id,
-        zone=row.zone,
+        clock=_clock(row),
+        fields=row.fields,
         starts_at=row.starts_at,
         rolling=row.starts_on is None,
         running=row.cohort_state in RUNNING_COHORT,
     )
 
 
-def _paces(session: Session, whose: Iterable[Learner | Row[*tuple[Any, ...]]]) -> PaceOf:
-    """How their courses go in any zone: each course is read once, each pace made once."""
-    live = courses.by_ids(session, {one.course_id for one in whose})
+def _clock(row: Row[*tuple[Any, ...]]) -> Clock:
+    return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every)
 
-    @cache
-    def pace_of(course_id: int, zone: str | None) -> Pace:
-        curriculum = live[course_id].curriculum
-        return Pace(curriculum.steps, rhythm(curriculum, zone), curriculum.schedule.late)
 
-    return pace_of
+def paces(session: Session, course_ids: Collection[int]) -> PaceOf:
+    """How these courses go on any clock: each course is read once, each pace made once."""
+    live = courses.by_ids(session, course_ids)
+    return cache(lambda clock: pace(live[clock.course_id].curriculum, clock))
+
+
+def _paces(session: Session, learners: Iterable[Learner]) -> PaceOf:
+    return paces(session, {learner.clock.course_id for learner in learners})
 
 
 def _due(session: Session, now: datetime, limit: int) -> list[Learner]:
@@ -198,10 +242,25 @@ def _due(session: Session, now: datetime, limit: int) -> list[Learner]:
     return [_learner(row) for row in found.all()]
 
 
+def _passed(learner: Learner, passed: Iterable[Passed]) -> list[ledger.Planned]:
+    return [
+        ledger.Planned(
+            enrollment_id=learner.id,
+            course_id=learner.clock.course_id,
+            kind=MessageKind.LESSON,
+            message_key=one.slug,
+            due_at=one.due_at,
+            rank=ledger.RANK_LESSON,
+            reason=PASSED,
+        )
+        for one in passed
+    ]
+
+
 def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledger.Planned:
     mail = ledger.Planned(
         enrollment_id=learner.id,
-        course_id=learner.course_id,
+        course_id=learner.clock.course_id,
         kind=MessageKind.LESSON,
         message_key=due.slug,
         due_at=due.due_at,
@@ -209,7 +268,7 @@ def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledg
     )
     if due.is_welcome or not timing.is_late(due.due_at, now):
         return mail
-    pace = pace_of(learner.course_id, learner.zone)
+    pace = pace_of(learner.clock)
     release = timing.release(due.due_at, now, pace.of(due.slug), pace.late)
     if release is None:
         return replace(mail, reason=LATE)
@@ -265,10 +324,10 @@ def replan_late(session: Session, now: datetime, real: datetime, limit: int = BA
     if holds.is_all_held(session):
         return 0
     found = _waiting_late(session, now, real, limit)
-    pace_of = _paces(session, found)
+    pace_of = paces(session, {row.course_id for row in found})
     moved: dict[timing.Release | None, list[int]] = defaultdict(list)
     for row in found:
-        pace = pace_of(row.course_id, row.zone)
+        pace = pace_of(_clock(row))
         release = timing.release(
             row.send_at, now, pace.of(row.message_key), pace.late, was_shifted=row.is_shifted
         )
@@ -292,12 +351,11 @@ def _waiting_late(
         session,
         select(
             Delivery.id,
-            Delivery.course_id,
+            *_CLOCK,
             Delivery.message_key,
             Delivery.due_at,
             Delivery.send_at,
             Delivery.is_shifted,
-            func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
         )
         .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
         .join(Cohort, Cohort.id == Enrollment.cohort_id)
@@ -305,6 +363,7 @@ def _waiting_late(
         .where(
             Delivery.rank == ledger.RANK_LESSON,
             Delivery.kind == MessageKind.LESSON,
+            Cohort.rehearsal_every.is_(None),
             Delivery.send_at < now - timing.LATE_AFTER,
             conditions.waiting(now, real),
         )

@@ -17,7 +17,7 @@ from css_inline import CSSInliner
 from jinja2 import nodes
 from markupsafe import Markup
 
-from course import curriculum, markdown
+from course import curriculum, fields, markdown
 from course.curriculum import Course, Lesson
 from course.errors import CourseError, NotFoundError, TemplateError
 from course.jinja import Part, refused
@@ -53,9 +53,10 @@ class Recipient(NamedTuple):
     zone: str = ""
     token: str = ""
     confirm_token: str = ""
+    fields: str = ""  # the course's own, as an enrollment keeps them
 
     def values(self, site: Site) -> dict[str, str]:
-        """The recipient's fields as templates see them."""
+        """The recipient's fields as every mail may know them."""
         return {
             "name": self.name,
             "email": self.email,
@@ -202,6 +203,12 @@ class CompiledCourse:
     _messages: dict[str, Message] = field(default_factory=dict)
     _layouts: dict[str, _Layout] = field(default_factory=dict)
 
+    def values(self, person: Recipient) -> dict[str, Any]:
+        """What the mails of this course may know of that person."""
+        known: dict[str, Any] = person.values(self.site)
+        known.update(fields.values(self.course, person.fields))
+        return known
+
     def lesson(self, slug: str) -> Message:
         """The mail of a lesson; NotFoundError when the course has none of that slug."""
         return self._compiled(slug, lambda: self._lesson_draft(self.course.lesson(slug)))
@@ -235,7 +242,7 @@ class CompiledCourse:
         return _Draft(
             key=lesson.slug,
             layout="lesson",
-            fields=PERSON_FIELDS | LINK_FIELDS,
+            fields=PERSON_FIELDS | LINK_FIELDS | self.course.fields.keys(),
             subject=_Text(file, lesson.subject_line, lesson.subject),
             preheader=_Text(file, lesson.preheader_line, lesson.preheader),
             body=_Text(file, lesson.body_line, lesson.body),
@@ -319,11 +326,12 @@ def compile_course(
 ) -> CompiledCourse:
     """The same with every mail compiled and rendered once; raises the first TemplateError."""
     compiled = load_course(slug, files, site or Site(), where=where)
-    somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin").values(Site())
-    nobody = Recipient("somebody@example.com").values(Site())
+    fields.Conditions(compiled.course, where)
+    somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin")
+    nobody = Recipient("somebody@example.com")
     for message in compiled.every():
-        for values in (somebody, nobody):
-            message.mail(values)
+        for person in (somebody, nobody):
+            message.mail(compiled.values(person))
     return compiled
 
 

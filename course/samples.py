@@ -3,8 +3,11 @@
 Each stands for a way in which readers differ that has broken mails elsewhere.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from course import fields
+from course.curriculum import Course
 from course.errors import NotFoundError
 from course.people import FIELD_LIMIT, clean
 from course.rendering import Recipient
@@ -40,6 +43,21 @@ PEOPLE: tuple[Sample, ...] = (
     _sample("script", "<script> as a name", "<script>alert('1')</script>", "Europe/Berlin"),
     _sample("faraway", "Another zone, at the date line", "Aroha", "Pacific/Auckland"),
 )
+
+
+def people(course: Course) -> Iterator[Sample]:
+    """The same readers, each with other values in the course's own fields; the first has the
+    defaults."""
+    for one in PEOPLE:
+        yield one._replace(person=dressed(one.person, course))
+
+
+def dressed(person: Recipient, course: Course) -> Recipient:
+    """A made-up reader as that course's own; anybody else as they are."""
+    for number, one in enumerate(PEOPLE):
+        if one.person == person:
+            return person._replace(fields=fields.example(course, number))
+    return person
 
 
 def sample(key: str) -> Sample:

@@ -46,7 +46,7 @@ def send_all(office: Office) -> Outcome:
     now, real = office.clock.now(), office.clock.real()
     with office.database.reading() as session:
         left = due.backlog(session, now, real)
-        waits = [left.retry_at, due.breaker_until(session)]
+        waits = [left.retry_at, due.breaker_until(session), due.quiet_until(session, real)]
         return Outcome(
             sent=_sent_since(session, before),
             failed=totals["failed"],

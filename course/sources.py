@@ -38,20 +38,27 @@ def content_hash(files: Mapping[str, str]) -> str:
 
 def course_folders(home: Path) -> list[Path]:
     """The folders of `lessons/` that hold a course, in the order of their names."""
-    lessons = home / "lessons"
-    if not lessons.is_dir():
+    return folders_in(home / "lessons")
+
+
+def folders_in(courses: Path) -> list[Path]:
+    if not courses.is_dir():
         return []
-    return sorted(path for path in lessons.iterdir() if (path / COURSE_FILE).is_file())
+    return sorted(path for path in courses.iterdir() if (path / COURSE_FILE).is_file())
 
 
 def read(home: Path, slug: str) -> Source:
     """Read one course folder and the templates that mails are made with."""
-    folder = home / "lessons" / slug
+    return read_folder(home / "lessons" / slug, home)
+
+
+def read_folder(folder: Path, home: Path) -> Source:
+    """The same of a course folder that may lie anywhere, with the templates of that home."""
     if not folder.is_dir():
-        known = ", ".join(path.name for path in course_folders(home)) or "none"
-        raise NotFoundError(f"No course {slug!r} in {home / 'lessons'}; there is: {known}")
+        known = ", ".join(path.name for path in folders_in(folder.parent)) or "none"
+        raise NotFoundError(f"No course {folder.name!r} in {folder.parent}; there is: {known}")
     files = {path.name: _text(path) for path in sorted(folder.iterdir()) if _belongs(path)}
-    return Source(slug, folder, files | read_templates(home), _git_commit(folder))
+    return Source(folder.name, folder, files | read_templates(home), _git_commit(folder))
 
 
 def read_templates(home: Path) -> dict[str, str]:

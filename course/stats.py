@@ -1,4 +1,4 @@
-"""How lessons and cohorts do, summed up from the ledger. Reads only.
+"""How lessons and cohorts do, summed up from the ledger; rehearsals are left out. Reads only.
 
 A number that cannot be known is None, never 0: what happened to mails while no event was ever
 heard, and opens and clicks of mails that left without tracking.
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, func, select
 from sqlalchemy.orm import Session
 
-from course import courses, enrollment, installation
+from course import cohorts, courses, enrollment, installation
 from course.courses import Live
 from course.curriculum import COURSE_FILE, Tracking
 from course.models import Cohort, Course, Delivery, Enrollment, Revision
@@ -150,6 +150,7 @@ def _sums(session: Session, course_ids: Sequence[int]) -> Sequence[Row[*tuple[An
             Delivery.course_id.in_(course_ids),
             Delivery.kind == MessageKind.LESSON,
             Delivery.state == DeliveryState.ACCEPTED,
+            Delivery.enrollment_id.not_in(cohorts.rehearsing(session)),
         )
         .group_by(Delivery.course_id, Delivery.message_key, Delivery.revision_id)
     ).all()
@@ -176,6 +177,7 @@ def _left_after(session: Session, course_ids: Sequence[int]) -> dict[tuple[int, 
         .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
         .where(
             Enrollment.course_id.in_(course_ids),
+            Enrollment.cohort_id.not_in(cohorts.rehearsals()),
             Enrollment.state == EnrollmentState.CANCELLED,
             Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT)),
             Delivery.kind == MessageKind.LESSON,
@@ -208,7 +210,7 @@ def _cohorts(session: Session, course_ids: Sequence[int]) -> list[CohortStats]:
         .select_from(Cohort)
         .join(Course, Course.id == Cohort.course_id)
         .outerjoin(Enrollment, Enrollment.cohort_id == Cohort.id)
-        .where(Cohort.course_id.in_(course_ids))
+        .where(Cohort.course_id.in_(course_ids), cohorts.IS_REAL)
         .group_by(Course.slug, Cohort.id, Cohort.name)
         .order_by(Course.slug, Cohort.id)
     )

@@ -1,11 +1,11 @@
-"""How much may be handed to the provider now: the ambiguity breaker and SEND_LIMIT, both in the
-database, one for all processes."""
+"""How much may be handed to the provider now: the ambiguity breaker, the provider's own rate limit
+and SEND_LIMIT, all in the database, one for all processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select, true, update
+from sqlalchemy import case, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from course.models import Installation, Request
@@ -29,6 +29,8 @@ def allowance(session: Session, real: datetime, *, at_once: bool = False) -> All
     """Ask before claiming. While answers are being lost it is one row, when the wait is over, or
     `at_once` because a person says so."""
     here = session.get_one(Installation, 1)
+    if here.quiet_until is not None and here.quiet_until > real:
+        return Allowance(0)
     if here.ambiguous_in_a_row == 0:
         return Allowance(min(here.batch_limit, FULL))
     waits = here.breaker_until is not None and here.breaker_until > real
@@ -48,10 +50,23 @@ def take_turn(session: Session, settings: Settings, real: datetime, *, at_once: 
     return taken.first() is not None
 
 
-def is_tripped(session: Session) -> bool:
-    """Asked again at the line: claims made before an answer was lost must not follow it."""
-    tripped = select(Installation.ambiguous_in_a_row > 0).where(Installation.id == 1)
-    return bool(session.scalar(tripped))
+def is_shut(session: Session, real: datetime) -> bool:
+    """Asked again at the line: claims made before an answer was lost, or before the provider asked
+    for quiet, must not follow it."""
+    lost, quiet = Installation.ambiguous_in_a_row > 0, Installation.quiet_until > real
+    shut = select(or_(lost, func.coalesce(quiet, false()))).where(Installation.id == 1)
+    return bool(session.scalar(shut))
+
+
+def be_quiet(session: Session, until: datetime) -> None:
+    """Nobody sends before then: a rate limit counts all requests, whatever they carry."""
+    longer = or_(Installation.quiet_until.is_(None), Installation.quiet_until < until)
+    session.execute(
+        update(Installation)
+        .where(longer)
+        .values(quiet_until=until)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def answer_lost(session: Session, settings: Settings, real: datetime) -> None:

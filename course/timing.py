@@ -4,7 +4,7 @@ The local wall time comes first and the instant last, so that neither a weekend 
 or from daylight-saving time can move a nine-o'clock lesson to another hour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -33,7 +33,8 @@ class After:
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """On which local days and at which local hour lessons may arrive. With `until` they come
-    anywhere between the two, at the time of day of what they count from."""
+    anywhere between the two, at the time of day of what they count from. A rehearsal's lessons
+    come `every` so often, whatever the rest says."""
 
     zone: ZoneInfo
     weekdays: frozenset[int]  # Monday is 0
@@ -41,6 +42,7 @@ class Rhythm:
     skip_dates: frozenset[date] = field(default_factory=frozenset)
     minimum_gap: timedelta = timedelta(hours=18)
     until: time | None = None
+    every: timedelta | None = None
 
     def of(self, step: "Step") -> "Rhythm":
         """As that lesson wishes it."""
@@ -97,6 +99,8 @@ def due_at(
     """
     if first and rolling and after.is_at_once:
         return base
+    if rhythm.every is not None:
+        return max(base, last_sent or base) + rhythm.every
     earliest = base + timedelta(hours=after.hours)
     local = earliest.astimezone(rhythm.zone)
     too_late, hour = rhythm.hour_for(local.time())
@@ -145,7 +149,7 @@ def release(
     In time it leaves as planned. Late, it is shifted once or leaves within the allowed hours of an
     allowed day: never at night. The welcome mail is not asked about; it is never late.
     """
-    if not is_late(due, now):
+    if not is_late(due, now) or rhythm.every is not None:
         return Release(due, due)
     if late is Late.SKIP:
         return None
@@ -204,12 +208,22 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """A lesson that is not for this learner; its due time is that of the one before it, so that
+    nothing behind it moves."""
+
+    slug: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
-    """The lesson that comes next, and when."""
+    """The lesson that comes next, and when; and those that are passed on the way to it."""
 
     slug: str
     due_at: datetime
     is_welcome: bool  # leaves at once and starts no gap
+    passed: tuple[Passed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +235,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """No live lesson is without a settled row."""
+    """No live lesson is without a settled row, or it is not for this learner."""
+
+    passed: tuple[Passed, ...] = ()
 
 
 def next_lesson(
@@ -232,31 +248,40 @@ def next_lesson(
     now: datetime,
     *,
     rolling: bool,
+    unwanted: Collection[str] = (),
 ) -> Due | Wait | Finished:
     """What comes next for a learner: the first lesson without a row, and its due time.
 
-    `past` holds the learner's rows by lesson, also those of lessons that the course has no more.
+    `past` holds the learner's rows by lesson, also those of lessons that the course has no more;
+    `unwanted` are lessons that are not for this learner.
     """
     undecided = [row for row in past.values() if not row.is_settled]
     patience = [row.patience_until for row in undecided]
     if any(until is None or until > now for until in patience):
         known = [until for until in patience if until is not None]
         return Wait(max(known) if len(known) == len(patience) else None)
-    step = next((step for step in steps if step.slug not in past), None)
-    if step is None:
-        live = [past[known.slug] for known in steps]
-        return Finished() if all(row.is_settled for row in live) else Wait(None)
+    base = max((row.due_at for row in past.values()), default=starts_at)
+    passed: list[Passed] = []
+    for step in steps:
+        if step.slug in past:
+            continue
+        if step.slug not in unwanted:
+            break
+        passed.append(Passed(step.slug, base))
+    else:
+        live = [past[known.slug] for known in steps if known.slug in past]
+        return Finished(tuple(passed)) if all(row.is_settled for row in live) else Wait(None)
     first = step is steps[0]
     is_welcome = first and rolling and step.after.is_at_once
     due = due_at(
         step.after,
         rhythm.of(step),
-        max((row.due_at for row in past.values()), default=starts_at),
+        base,
         first=first,
         rolling=rolling,
         last_sent=_last_sent(steps, past, rolling=rolling),
     )
-    return Due(step.slug, due, is_welcome)
+    return Due(step.slug, due, is_welcome, tuple(passed))
 
 
 def _last_sent(

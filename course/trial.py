@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import copies, installation, packing, suppressions, throttle
+from course import copies, installation, packing, samples, suppressions, throttle
 from course.answers import Answer, Verdict
 from course.db import real_now
 from course.errors import RefusedError
@@ -57,7 +57,7 @@ def outgoing(
         tries=0,
     )
     packer = packing.Packer(settings, course.site, "", lambda _: course)
-    parcels, misfits = packer.pack([row], {row.id: person})
+    parcels, misfits = packer.pack([row], {row.id: samples.dressed(person, course.course)})
     if misfits:
         raise RefusedError(misfits[0].why)
     return _marked(parcels[0].addressed, to, f"{course.course.slug}/{slug}")

@@ -10,7 +10,7 @@ from course.models import Delivery, Hold, Installation, Request
 
 _MOMENTS: dict[type[Any], list[InstrumentedAttribute[Any]]] = {
     Delivery: [Delivery.lease_until, Delivery.retry_at],
-    Installation: [Installation.breaker_until, Installation.last_tick_at],
+    Installation: [Installation.breaker_until, Installation.quiet_until, Installation.last_tick_at],
     Hold: [Hold.probe_at],
     Request: [Request.sent_at],
 }

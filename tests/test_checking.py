@@ -443,7 +443,7 @@ def unexplained(text: str, model: type[curriculum._Table]) -> Iterator[str]:
     lines = text.splitlines()
     for name, field in model.model_fields.items():
         inner = table_of(field.annotation)
-        pattern = rf"\[{name}[\].]" if inner else rf"(# )?\[?{name}(\]| =|:|\.)"
+        pattern = rf"(# )?\[{name}[\].]" if inner else rf"(# )?\[?{name}(\]| =|:|\.)"
         at = next((n for n, line in enumerate(lines) if re.match(pattern, line)), None)
         if at is None:
             yield f"{name} is not there"

@@ -1,6 +1,6 @@
 """A course's files, read or refused with file and line."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -123,3 +123,11 @@ def test_the_homes_own_templates_come_before_the_programs(tmp_path: Path) -> Non
     templates = sources.read_templates(tmp_path)
     assert templates["templates/email/lesson.txt.j2"] == "mine"
     assert "templates/email/base.html.j2" in templates
+
+
+def test_days_that_leave_none_to_send_on_are_refused() -> None:
+    every = [f'"{date(2027, 1, 1) + timedelta(days=number)}"' for number in range(500)]
+    files = sources.read(SOURCE_ROOT, "job-search").files
+    closed = files["course.toml"].replace("= []", f"= [{', '.join(every)}]")
+    with pytest.raises(CourseError, match=r"course.toml:\d+: the weekdays and skip_dates leave no"):
+        parse("job-search", {**files, "course.toml": closed})

@@ -21,6 +21,7 @@ from course.models import Installation, Request
 from course.settings import parse_send_limits
 from course.states import HoldKind, HoldScope
 from tests.crowd import enroll
+from tests.realtime import let_pass
 from tests.world import TAKEN, World
 
 SLUGS = ["welcome", "network", "market", "practice", "plan-b", "leverage", "decision"]
@@ -153,6 +154,24 @@ def test_after_a_lost_answer_the_next_request_carries_one_row(world: World) -> N
     world.tick()
     assert [len(r.personalizations) for r in world.provider.requests] == [20, 1, 1, 10, 8]
     assert states(world) == {"unknown": 21, "accepted": 19}
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NOT_TAKEN, Verdict.ACCEPTED])
+def test_when_the_rate_is_used_up_nobody_sends_until_it_is_renewed(
+    world: World, verdict: Verdict
+) -> None:
+    world.sign_up("ada@example.org")
+    world.provider.answer = lambda _: Answer(verdict, 429, retry_after_seconds=60)
+    world.tick()
+    world.provider.answer = lambda _: TAKEN
+    world.sign_up("bob@example.org")
+    world.tick()
+    assert len(world.provider.requests) == 1
+    with world.database.writing() as session:
+        let_pass(session, timedelta(seconds=70))
+    world.tick()
+    assert len(world.provider.requests) == 2
+    assert states(world) == {"accepted": 2}
 
 
 def test_a_definite_no_is_tried_again_later(world: World) -> None:

@@ -210,7 +210,10 @@ def test_the_keys_of_a_course_are_all_explained() -> None:
 def keys(model: type[curriculum._Table]) -> Iterator[str]:
     """As they stand in the file: a table's name in brackets, then its keys."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, curriculum._Table):
+        if name == "fields":
+            yield "[fields.NAME]"
+            yield from keys(curriculum.Field)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, curriculum._Table):
             yield f"[{name}]"
             yield from keys(field.annotation)
         else:
@@ -265,6 +268,19 @@ def test_an_apply_says_what_the_authors_page_shows(
         block.text for block in blocks(section(AUTHORING, "Apply")) if block.language == "text"
     ]
     assert run(monkeypatch, capsys, "course", "apply", "bread").out == shown[0]
+
+
+def test_fields_and_conditions_are_as_the_authors_page_shows_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_the_course_of_the_guide(home)
+    fields, lesson = blocks(section(AUTHORING, "Fields of your own"))
+    with (home / "lessons/bread/course.toml").open("a") as file:
+        file.write("\n" + fields.text)
+    (home / "lessons/bread/04-wood.md").write_text(lesson.text)
+    assert run(monkeypatch, capsys, "course", "check", "bread").status == 0
+    (home / "lessons/bread/04-wood.md").write_text(lesson.text.replace("when: oven", "when: stove"))
+    assert "'stove' is not defined" in run(monkeypatch, capsys, "course", "check", "bread").out
 
 
 def jinja() -> list[tuple[str, str]]:

@@ -15,7 +15,18 @@ from course.settings import SOURCE_ROOT
 # From the ground up. A module named on no floor is a service.
 BASE = {"errors", "settings", "clock"}
 PURE = {
-    *("answers", "changes", "curriculum", "jinja", "markdown", "merging", "people", "rendering"),
+    *(
+        "answers",
+        "changes",
+        "curriculum",
+        "fields",
+        "ics",
+        "jinja",
+        "markdown",
+        "merging",
+        "people",
+        "rendering",
+    ),
     "samples",
     *("states", "timing", "tokens", "webhooks"),
 }

@@ -262,9 +262,15 @@ def test_how_long_to_wait_after_a_429(headers: dict[str, str], seconds: float | 
     assert judge(429, headers, b"", size=1, real=REAL).retry_after_seconds == seconds
 
 
-def test_only_a_429_says_how_long_to_wait() -> None:
+@pytest.mark.parametrize(("remaining", "seconds"), [("0", 42.0), ("1", None), (None, None)])
+def test_of_other_answers_only_the_last_within_the_rate_says_how_long_to_wait(
+    remaining: str | None, seconds: float | None
+) -> None:
     headers = {"X-RateLimit-Reset": str(int(REAL.timestamp()) + 42)}
-    assert judge(202, headers, b"", size=1, real=REAL).retry_after_seconds is None
+    if remaining is not None:
+        headers["X-RateLimit-Remaining"] = remaining
+    assert judge(202, headers, b"", size=1, real=REAL).retry_after_seconds == seconds
+    assert judge(400, headers, b"", size=1, real=REAL).retry_after_seconds is None
 
 
 # The call itself

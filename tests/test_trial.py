@@ -120,7 +120,10 @@ def test_preview_test_and_real_mail_are_the_same_but_for_this(
     }
     assert found["/subject"] == f"[Test] {sent['/subject']}"
 
-    _, sheets = Desk(world.settings.home, "job-search", world.office.site).sheets(one.person)
+    home = world.settings.home
+    folder = home / "lessons" / "job-search"
+    desk = Desk(folder, home, world.office.site, "lessons/job-search/")
+    _, sheets = desk.sheets(one.person)
     shown = sheets[0].mail
     assert shown
     assert shown.subject == sent["/subject"]

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("last_event_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("ambiguous_in_a_row", sa.Integer(), nullable=False),
         sa.Column("breaker_until", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("quiet_until", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("batch_limit", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
     )
@@ -60,6 +61,7 @@ def upgrade() -> None:
         sa.Column("email_hash", sa.String(length=64), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=True),
+        sa.Column("hour", sa.Time(), nullable=True),
         sa.Column("is_sandbox", sa.Boolean(), nullable=False),
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriber")),
@@ -117,6 +119,7 @@ def upgrade() -> None:
         sa.Column("starts_on", sa.Date(), nullable=True),
         sa.Column("zone", sa.Text(), nullable=True),
         sa.Column("is_front", sa.Boolean(), nullable=False),
+        sa.Column("rehearsal_every", sa.Integer(), nullable=True),
         sa.Column(
             "look_again_from", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
@@ -184,6 +187,8 @@ def upgrade() -> None:
         sa.Column("ended_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("form_name", sa.Text(), nullable=False),
         sa.Column("form_zone", sa.Text(), nullable=True),
+        sa.Column("form_hour", sa.Time(), nullable=True),
+        sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("starts_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("next_due_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["cohort_id"], ["cohort.id"], name=op.f("fk_enrollment_cohort_id")),
@@ -193,6 +198,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrollment")),
         sa.UniqueConstraint("token", name=op.f("uq_enrollment_token")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("enrollment", schema=None) as batch_op:
         batch_op.create_index(
@@ -327,6 +333,7 @@ def upgrade() -> None:
             ["revision_id"], ["revision.id"], name=op.f("fk_delivery_revision_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(

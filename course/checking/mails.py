@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from course import rendering
+from course import fields, rendering
 from course.checking.findings import Finding, Rule
 from course.checking.links import Link
 from course.checking.looks import LOOKS, Case, Copy, first_line, probable
@@ -13,7 +13,7 @@ from course.checking.reading import Reading, place_of
 from course.curriculum import COURSE_FILE, Lesson
 from course.errors import CourseError
 from course.rendering import CompiledCourse, Message, Site
-from course.samples import PEOPLE
+from course.samples import PEOPLE, people
 
 _MOST_NAMES = 20
 _UNDEFINED = re.compile(r"'(\w+)' is not defined")
@@ -41,6 +41,10 @@ class Trial:
         except Exception as error:
             self._blame(error, (reading.shown(COURSE_FILE), 1))
             return
+        try:
+            fields.Conditions(course.course, reading.where)
+        except CourseError as error:
+            self._blame(error, (reading.shown(COURSE_FILE), 1))
         for lesson in course.course.lessons:
             self._try(course, lesson, "lesson", partial(self._message, course, lesson))
         for kind, layout in rendering.SYSTEM_LAYOUTS.items():
@@ -60,7 +64,7 @@ class Trial:
         if lesson:
             place = (self.reading.shown(lesson.file), first_line(lesson))
         try:
-            copies = self._copies(made(), place)
+            copies = self._copies(course, made(), place)
             case = Case(self.reading, self.site, course, lesson, layout, copies)
             for look in LOOKS:
                 self.findings += look(case)
@@ -95,12 +99,14 @@ class Trial:
             return error
         return None
 
-    def _copies(self, message: Message, place: tuple[str, int]) -> list[Copy]:
+    def _copies(
+        self, course: CompiledCourse, message: Message, place: tuple[str, int]
+    ) -> list[Copy]:
         """Everybody's mail. A fault that some people's values alone bring names them."""
         copies: list[Copy] = []
         faults: dict[tuple[str, int], tuple[Exception, list[str]]] = {}
-        for sample in PEOPLE:
-            values = sample.person.values(self.site)
+        for sample in people(course.course):
+            values = course.values(sample.person)
             try:
                 skeleton = message.skeleton(message.key(values))
                 copies.append(Copy(sample, values, skeleton, message.mail(values)))

@@ -106,8 +106,9 @@ def _create(
 
 
 @cohort.command("list")
+@click.option("--all", "everything", is_flag=True, help="Rehearsals, too.")
 @json_option
-def list_(as_json: bool) -> None:
+def list_(everything: bool, as_json: bool) -> None:
     """List the cohorts; the front one (*) is filled by the course's page.
 
     \b
@@ -116,7 +117,8 @@ def list_(as_json: bool) -> None:
     """
     context = load()
     with context.raw_database.reading() as session:
-        lines = [_line(session, found) for found in cohorts.every(session)]
+        found = cohorts.every(session, with_rehearsals=everything)
+        lines = [_line(session, one) for one in found]
     if as_json:
         print_json(lines)
         return

@@ -19,7 +19,9 @@ from course.commands.context import (
     say,
 )
 from course.commands.new import new
+from course.commands.rehearse import rehearse
 from course.commands.revisions import apply, plan, revisions, rollback
+from course.commands.timeline import timeline
 from course.sources import Source
 
 
@@ -143,6 +145,8 @@ course.add_command(plan)
 course.add_command(apply)
 course.add_command(revisions)
 course.add_command(rollback)
+course.add_command(rehearse)
+course.add_command(timeline)
 
 
 @course.command()

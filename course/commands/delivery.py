@@ -20,13 +20,14 @@ from course.commands.context import (
     say_if_cut,
 )
 from course.commands.resolve import resolve, retry
+from course.commands.who_got import who_got
 from course.history import Filter, Mail, RequestLine
 from course.states import DeliveryState
 
 
 @click.group()
 def delivery() -> None:
-    """The ledger: list and show mails, settle the unknown, retry the failed.
+    """The ledger: list and show mails, who got a revision, settle the unknown, retry the failed.
 
     \b
     Example:
@@ -100,10 +101,12 @@ def _filter(
 
 
 @delivery.command()
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="ID")
 @json_option
-def show(number: int, as_json: bool) -> None:
+def show(number: str, as_json: bool) -> None:
     """Show one mail with its request and what the provider told of it.
+
+    What it said: minicourse lesson show --delivery ID.
 
     \b
     Example:
@@ -111,7 +114,7 @@ def show(number: int, as_json: bool) -> None:
     """
     context = load()
     with context.raw_database.reading() as session:
-        story = history.story(session, number)
+        story = history.story(session, history.number_of(session, number))
     if as_json:
         print_json(story)
         return
@@ -172,3 +175,4 @@ def _request(request: RequestLine) -> Iterator[tuple[str, object]]:
 
 delivery.add_command(resolve)
 delivery.add_command(retry)
+delivery.add_command(who_got)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, importing, installation
+from course import audit, cohorts, courses, importing, installation
 from course.commands.context import (
     Context,
     address,
@@ -21,6 +21,7 @@ from course.commands.context import (
 )
 from course.enrollment import Origin
 from course.importing import Order, Row, Sheet, Skipped, Taken
+from course.models import Cohort
 
 # SQLite lets nobody queue: who waits looks again every so often, at the latest after 100 ms.
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -41,7 +42,8 @@ def import_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take people in from a CSV file with the columns email, name and zone.
+    """Take people in from a CSV file with the columns email, name, zone, hour, and the course's
+    own fields.
 
     Each is asked by mail to confirm, unless you hold their consent already (--confirmed). Who
     unsubscribed, bounced or complained is skipped and listed; so are rows that cannot be read.
@@ -57,11 +59,12 @@ def import_(
     context = load()
     # Broken bytes come as lone surrogates, so that only their own row is refused.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        sheet = Sheet(lines)
-        if sheet.ignored:
-            say(f"Columns that mean nothing here: {', '.join(sheet.ignored)}")
         with context.database.reading() as session:
             order = _order(session, file, cohort, source, context)
+            course_id = session.get_one(Cohort, order.cohort_id).course_id
+            sheet = Sheet(lines, courses.by_id(session, course_id).curriculum)
+        if sheet.ignored:
+            say(f"Columns that mean nothing here: {', '.join(sheet.ignored)}")
         if not dry_run:
             context.database.run(lambda s: _note(s, file, cohort, source, context))
         taken = _take_all(context, sheet, order, dry_run=dry_run)

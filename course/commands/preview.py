@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from course import curriculum, rendering, samples, sources, subscribers
+from course import curriculum, rendering, samples, subscribers
 from course.catalog import pick_lesson
 from course.commands.context import Context, load, say
-from course.commands.course import sources_on_disk
+from course.commands.places import Place, in_option, place
 from course.commands.processes import PORT
 from course.models import Enrollment
 from course.office import site_of
@@ -34,8 +34,15 @@ _PORT = 8010
 )
 @click.option("--watch", is_flag=True, help="Show the course as a page that follows its files.")
 @click.option("--port", type=PORT, help=f"With --watch. Default: {_PORT}.")
+@in_option
 def preview(
-    name: str, who: str | None, called: str, out: Path | None, watch: bool, port: int | None
+    name: str,
+    who: str | None,
+    called: str,
+    out: Path | None,
+    watch: bool,
+    port: int | None,
+    inside: Path | None,
 ) -> None:
     """Show a lesson's mail, from the files as they are now; the renderer is the one that sends.
 
@@ -60,18 +67,22 @@ def preview(
     if port and not watch:
         raise click.UsageError("--port goes with --watch.")
     context = load()
+    there = place(inside, context.settings.home)
     if watch:
-        _serve(context, name, who, called, port or _PORT)
+        _serve(context, there, name, who, called, port or _PORT)
     else:
-        _write(context, name, who, called, out or context.settings.home / "out" / "preview")
+        _write(context, there, name, who, called, out or context.settings.home / "out" / "preview")
 
 
-def _write(context: Context, name: str, who: str | None, called: str, out: Path) -> None:
-    source, slug = lesson_on_disk(context.settings.home, name)
+def _write(
+    context: Context, there: Place, name: str, who: str | None, called: str, out: Path
+) -> None:
+    source, slug = lesson_on_disk(there, name)
     site = site_of(context.settings)
     person = _reader(context, who, called, source.slug).person
-    loaded = rendering.load_course(source.slug, source.files, site, where=f"lessons/{source.slug}/")
-    mail = loaded.lesson(slug).mail(person.values(site))
+    where = there.where(source.slug)
+    loaded = rendering.load_course(source.slug, source.files, site, where=where)
+    mail = loaded.lesson(slug).mail(loaded.values(samples.dressed(person, loaded.course)))
     folder = out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     say(f"Subject: {mail.subject}")
@@ -81,43 +92,45 @@ def _write(context: Context, name: str, who: str | None, called: str, out: Path)
         click.echo(path)
 
 
-def _serve(context: Context, name: str, who: str | None, called: str, port: int) -> None:
+def _serve(
+    context: Context, there: Place, name: str, who: str | None, called: str, port: int
+) -> None:
     from course.preview.app import create_app
     from course.preview.desk import Desk
     from course.preview.serving import HOST, server
 
-    home = context.settings.home
-    slug, lesson = _course_on_disk(home, name)
+    slug, lesson = _course_on_disk(there, name)
     first = _reader(context, who, called, slug) if who or called else PEOPLE[0]
     readers = [first, *(one for one in PEOPLE if one.key != first.key)]
     context.close()  # who was looked up is all that the database is asked for
-    desk = Desk(home, slug, site_of(context.settings))
+    (folder,) = there.folders([slug])
+    desk = Desk(folder, there.home, site_of(context.settings), there.where(slug))
     again = f"Choose another: minicourse lesson preview {name} --watch --port PORT"
     ports.require_free(HOST, port, again)
     with server(create_app(desk, readers), port) as serving:
         click.echo(f"{ports.url(HOST, port)}/{f'lesson/{lesson}' if lesson else ''}")
-        say(f"It follows {home / 'lessons' / slug} and the mails' templates. Ctrl-C ends it.")
+        say(f"It follows {folder} and the mails' templates. Ctrl-C ends it.")
         serving.serve_forever()
 
 
-def _course_on_disk(home: Path, name: str) -> tuple[str, str]:
+def _course_on_disk(there: Place, name: str) -> tuple[str, str]:
     """Course and lesson, or no lesson: then the page begins with the first one. What is in the
     files matters later, because the page shows what is wrong with them."""
     slug, _, lesson = name.rpartition("/")
-    if not slug and (home / "lessons" / name).is_dir():
+    if not slug and there.has(name):
         return name, ""
     if slug:
-        return sources.read(home, slug).slug, lesson
-    source, lesson = lesson_on_disk(home, name)
+        return there.read(slug).slug, lesson
+    source, lesson = lesson_on_disk(there, name)
     return source.slug, lesson
 
 
-def lesson_on_disk(home: Path, name: str) -> tuple[Source, str]:
+def lesson_on_disk(there: Place, name: str) -> tuple[Source, str]:
     """The course folder and the lesson's slug. With the long form no other folder is read."""
     slug = name.rpartition("/")[0]
-    found = [sources.read(home, slug)] if slug else sources_on_disk(home)
+    found = [there.read(slug)] if slug else there.every()
     curricula = [
-        curriculum.parse(one.slug, one.files, where=f"lessons/{one.slug}/") for one in found
+        curriculum.parse(one.slug, one.files, where=there.where(one.slug)) for one in found
     ]
     course, chosen = pick_lesson(name, curricula)
     return next(one for one in found if one.slug == course.slug), chosen.slug
@@ -140,12 +153,13 @@ def _subscriber(context: Context, email: str, course: str) -> Recipient:
     """A person as the ledger knows them, with the links of their newest enrollment in it."""
     with context.raw_database.reading() as session:
         person = subscribers.find(session, email)
-        token = session.scalar(
-            select(Enrollment.token)
+        found = session.execute(
+            select(Enrollment.token, Enrollment.fields)
             .where(
                 Enrollment.subscriber_id == person.id,
                 Enrollment.course.has(slug=course),
             )
             .order_by(Enrollment.id.desc())
-        )
-        return Recipient(person.email or "", person.name, person.zone or "", token or TOKEN)
+        ).first()
+    token, said = found or (TOKEN, "")
+    return Recipient(person.email or "", person.name, person.zone or "", token, fields=said)

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
-from course import people, rendering, samples, sources
+from course import people, rendering, samples
 from course.commands.context import (
     Context,
     announce_mode,
@@ -15,6 +16,7 @@ from course.commands.context import (
     say,
 )
 from course.commands.pace import Pace
+from course.commands.places import Place, in_option, place
 from course.commands.preview import lesson_on_disk
 from course.office import site_of
 from course.processes.ports import require_sandbox
@@ -37,9 +39,16 @@ _EVERY = "2s"
     show_default=True,
     help="As which of the built-in readers.",
 )
+@in_option
 @json_option
 def test(
-    name: str, to: str, everything: bool, every: float | None, who: str, as_json: bool
+    name: str,
+    to: str,
+    everything: bool,
+    every: float | None,
+    who: str,
+    inside: Path | None,
+    as_json: bool,
 ) -> None:
     """Send a lesson to yourself, from the files as they are now, through the real mailer.
 
@@ -56,7 +65,8 @@ def test(
         raise click.UsageError("--every goes with --all.")
     context = load()
     address = people.parse_email(to, sandbox=context.settings.sandboxed)
-    course, slugs = _chosen(context, name, everything=everything)
+    there = place(inside, context.settings.home)
+    course, slugs = _chosen(context, there, name, everything=everything)
     _ = context.database  # refused first where settings and database do not belong together
     announce_mode(context.settings)
     require_sandbox(context.settings)
@@ -73,13 +83,15 @@ def test(
     say(f"Sent to {address}: {len(sent)}. None of it is in any figures.")
 
 
-def _chosen(context: Context, name: str, *, everything: bool) -> tuple[CompiledCourse, list[str]]:
-    home, site = context.settings.home, site_of(context.settings)
+def _chosen(
+    context: Context, there: Place, name: str, *, everything: bool
+) -> tuple[CompiledCourse, list[str]]:
     if everything:
-        source, slug = sources.read(home, name), ""
+        source, slug = there.read(name), ""
     else:
-        source, slug = lesson_on_disk(home, name)
-    where = f"lessons/{source.slug}/"
+        source, slug = lesson_on_disk(there, name)
+    where = there.where(source.slug)
+    site = site_of(context.settings)
     course = rendering.load_course(source.slug, source.files, site, where=where)
     return course, [slug] if slug else [lesson.slug for lesson in course.course.lessons]
 
@@ -104,7 +116,10 @@ def _send(
         answer = trial.send(context.office, letter)
         yield {
             "lesson": f"{course.course.slug}/{slug}",
-            "subject": trial.MARK + course.lesson(slug).mail(person.values(course.site)).subject,
+            "subject": trial.MARK
+            + course.lesson(slug)
+            .mail(course.values(samples.dressed(person, course.course)))
+            .subject,
             "to": to,
             "as": who,
             "message_id": answer.x_message_id,

@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 from threading import Lock
 
-from course import rendering, sources
+from course import rendering, samples, sources
 from course.checking.looks import CLIPPED_BYTES
 from course.curriculum import COURSE_FILE, LESSON_NAME
 from course.errors import MinicourseError
@@ -65,10 +65,14 @@ class Draft:
 class Desk:
     """Holds the newest draft; may be asked by several threads."""
 
-    def __init__(self, home: Path, slug: str, site: Site) -> None:
-        self.slug = slug
+    def __init__(self, folder: Path, home: Path, site: Site, where: str) -> None:
+        """The course's folder, the home whose templates its mails are made with, and what stands
+        before the names of its files."""
+        self.slug = folder.name
+        self._folder = folder
         self._home = home
         self._site = site
+        self._where = where
         self._draft = Draft("")
         self._lock = Lock()
 
@@ -93,7 +97,7 @@ class Desk:
             return draft, list(self._rendered(draft, draft.course, reader))
 
     def _watched(self) -> Iterator[Path]:
-        yield from (self._home / "lessons" / self.slug).glob("*")
+        yield from self._folder.glob("*")
         for root in {SOURCE_ROOT, self._home}:
             for folder in ("email", "texts"):
                 yield from (root / "templates" / folder).rglob("*")
@@ -108,15 +112,14 @@ class Desk:
     def _read(self, stamp: str) -> Draft:
         files: Mapping[str, str] = {}
         try:
-            files = sources.read(self._home, self.slug).files
-            where = f"lessons/{self.slug}/"
-            course = rendering.load_course(self.slug, files, self._site, where=where)
+            files = sources.read_folder(self._folder, self._home).files
+            course = rendering.load_course(self.slug, files, self._site, where=self._where)
         except (MinicourseError, OSError) as error:
             return Draft(stamp, files, fault=fault_of(error, files))
         return Draft(stamp, files, course)
 
     def _rendered(self, draft: Draft, course: CompiledCourse, reader: Recipient) -> Iterator[Sheet]:
-        values = reader.values(self._site)
+        values = course.values(samples.dressed(reader, course.course))
 
         def sheet(kind: str, slug: str) -> Sheet:
             try:

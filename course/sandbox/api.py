@@ -1,25 +1,18 @@
 """The part of SendGrid's API that minicourse speaks."""
 
 import secrets
-from typing import Any
 
 import orjson
-from flask import Blueprint, Request, Response, current_app, request
+from flask import Blueprint, Request, Response, request
 
-from course.sandbox.rules import as_error, problems
+from course.sandbox.account import account
+from course.sandbox.refusals import refusal
+from course.sandbox.rules import problems
 from course.sandbox.shapes import Problem
 from course.sandbox.state import sandbox
 
 api = Blueprint("api", __name__, url_prefix="/v3")
-
-# The rights that a key needs for what is answered here.
-SCOPES = ["mail.send"]
-
-
-def refusal(status: int, *reasons: Problem) -> Response:
-    """An error in SendGrid's shape."""
-    body = {"errors": [as_error(reason) for reason in reasons]}
-    return current_app.response_class(orjson.dumps(body), status, mimetype="application/json")
+api.register_blueprint(account)
 
 
 @api.before_request
@@ -34,11 +27,6 @@ def _is_known(request: Request) -> bool:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     known = sandbox().config.api_keys
     return scheme.lower() == "bearer" and bool(key.strip()) and (known is None or key in known)
-
-
-@api.get("/scopes")
-def scopes() -> dict[str, Any]:
-    return {"scopes": SCOPES}
 
 
 @api.post("/mail/send")

@@ -5,11 +5,12 @@ from typing import BinaryIO
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from course.sandbox.api import api, refusal
+from course.sandbox.api import api
 from course.sandbox.config import SandboxConfig, config_from
 from course.sandbox.inbox import inbox
 from course.sandbox.loopback import is_local, is_same_site
 from course.sandbox.mailbox_api import mailbox_api
+from course.sandbox.refusals import refusal
 from course.sandbox.rules import MAX_BODY_BYTES
 from course.sandbox.shapes import Problem
 from course.sandbox.state import open_sandbox

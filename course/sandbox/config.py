@@ -1,10 +1,12 @@
 """What the stand-in is told at its start, in code or by the environment."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from course.errors import SettingsError
@@ -16,6 +18,28 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+# What a Full Access key may do, as far as it is asked here.
+FULL_ACCESS = (
+    "mail.send",
+    "user.webhooks.event.settings.read",
+    "user.webhooks.event.settings.update",
+    "user.webhooks.event.test.create",
+    "whitelabel.read",
+    "sender_verification_eligible",
+)
+
+
+@dataclass
+class Account:
+    """What the account is like, and what is set up in it; changed by several threads."""
+
+    scopes: tuple[str, ...] = FULL_ACCESS
+    domains: list[dict[str, Any]] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
+    webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
 @dataclass(frozen=True)
 class SandboxConfig:
     """Raises SettingsError where the values cannot work together."""
@@ -25,6 +49,7 @@ class SandboxConfig:
     private_key_pem: str | None = field(default=None, repr=False)
     api_keys: frozenset[str] | None = field(default=None, repr=False)  # None: any key will do
     clock: Callable[[], datetime] = system_clock
+    account: Account = field(default_factory=Account)
 
     def __post_init__(self) -> None:
         if not self.store_path.absolute().parent.is_dir():

@@ -29,6 +29,12 @@ def make_key_pair() -> KeyPair:
     return KeyPair(pem.decode(), b64encode(der).decode())
 
 
+def public_base64(pem: str) -> str:
+    """The public part of a private key, in SendGrid's form."""
+    public = load_private_key(pem).public_key()
+    return b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
 def load_private_key(pem: str) -> ec.EllipticCurvePrivateKey:
     """Raises SettingsError where the text is not a P-256 private key."""
     try:

@@ -26,11 +26,7 @@ class Poster:
     """One background thread; `wake` tells it that events have come."""
 
     def __init__(self, config: SandboxConfig, store: Store) -> None:
-        assert config.webhook_url
-        assert config.private_key_pem
-        self._url = urlsplit(config.webhook_url)
-        self._key = load_private_key(config.private_key_pem)
-        self._clock = config.clock
+        self._config = config
         self._store = store
         self._has_work = threading.Event()
         self._is_stopping = threading.Event()
@@ -80,27 +76,35 @@ class Poster:
         ]
 
     def _is_posted(self, batch: list[tuple[int, bytes]]) -> bool:
-        """Whether the webhook took it; every 2xx says so, and a redirect is not followed."""
-        path = self._url._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        connection = HTTPConnection(self._url.netloc, timeout=TIMEOUT_SECONDS)
-        try:
-            body = b"[" + b",".join(event for _, event in batch) + b"]"
-            connection.request("POST", path, body, self._signed(body))
-            status = connection.getresponse().status
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a half-written clock
-            log.warning("webhook %s is away: %s", self._url.geturl(), error)
-            return False
-        finally:
-            connection.close()
-        if not 200 <= status < 300:
-            log.warning("webhook %s answered %d", self._url.geturl(), status)
-        return 200 <= status < 300
+        return post(self._config, b"[" + b",".join(event for _, event in batch) + b"]")
 
-    def _signed(self, body: bytes) -> dict[str, str]:
-        timestamp = str(int(self._clock().timestamp()))
-        return {
-            "Content-Type": "application/json",
-            "User-Agent": "SendGrid Event API (sandbox)",
-            "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
-            "X-Twilio-Email-Event-Webhook-Signature": sign(self._key, timestamp, body),
-        }
+
+def post(config: SandboxConfig, body: bytes) -> bool:
+    """Whether the webhook took it; every 2xx says so, and a redirect is not followed."""
+    assert config.webhook_url
+    url = urlsplit(config.webhook_url)
+    path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    connection = HTTPConnection(url.netloc, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("POST", path, body, _signed(config, body))
+        status = connection.getresponse().status
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: a half-written clock
+        log.warning("webhook %s is away: %s", url.geturl(), error)
+        return False
+    finally:
+        connection.close()
+    if not 200 <= status < 300:
+        log.warning("webhook %s answered %d", url.geturl(), status)
+    return 200 <= status < 300
+
+
+def _signed(config: SandboxConfig, body: bytes) -> dict[str, str]:
+    assert config.private_key_pem
+    timestamp = str(int(config.clock().timestamp()))
+    key = load_private_key(config.private_key_pem)
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "SendGrid Event API (sandbox)",
+        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+        "X-Twilio-Email-Event-Webhook-Signature": sign(key, timestamp, body),
+    }

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, false, select
 from sqlalchemy.orm import Session
 
-from course import planning, timing
+from course import planning
 from course.curriculum import Course as Curriculum
 from course.models import Delivery, Enrollment
 from course.planning import Learner
@@ -54,7 +54,7 @@ def coming(
     return Coming(
         received=len(received & set(curriculum.by_slug)),
         total=len(curriculum.lessons),
-        zone=planning.rhythm(curriculum, learner.zone).zone,
+        zone=planning.rhythm(curriculum, learner.clock).zone,
         goes_on=goes_on,
         ahead=_ahead(rows, curriculum, learner, now) if goes_on else Ahead(),
     )
@@ -93,14 +93,7 @@ def look_ahead(
     now: datetime,
 ) -> Ahead:
     """`leaving` is the lesson whose mail is on its way; a lesson that is due joins it. Pure."""
-    found = timing.next_lesson(
-        curriculum.steps,
-        past,
-        planning.rhythm(curriculum, learner.zone),
-        learner.starts_at,
-        now,
-        rolling=learner.rolling,
-    )
+    found = planning.next_lesson(planning.pace(curriculum, learner.clock), learner, past, now)
     if isinstance(found, Due) and found.due_at <= now and leaving is None:
         gone = {**past, found.slug: Past(True, found.due_at, now)}
         return look_ahead(curriculum, learner, gone, found.slug, now)

@@ -62,6 +62,6 @@ _DOOR = (
     select(Cohort, Course.state, Revision.content_hash)
     .join(Course, Course.id == Cohort.course_id)
     .join(Revision, Revision.id == Course.live_revision_id)
-    .where(Course.slug == bindparam("slug"))
+    .where(Course.slug == bindparam("slug"), Cohort.rehearsal_every.is_(None))
     .where(or_(Cohort.name == _NAME, and_(_NAME.is_(None), Cohort.is_front)))
 )

@@ -1,7 +1,7 @@
 """What the sign-up form brings, from a browser or as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -10,6 +10,8 @@ from flask import request
 from course.web.body import whole_body
 from course.web.errors import Unreadable
 from course.web.site import site
+
+FIELD_PREFIX = "field-"  # of the course's own, as the page names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,29 @@ class Form:
     name: str = ""
     zone: str = ""
     cohort: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)  # the course's own
 
 
 def read_form() -> Form:
     body = whole_body()  # kept by Flask, so that `request.form` reads it again
     given: Mapping[str, Any] = _json(body) if request.is_json else request.form
-    return Form(**{field.name: _text(given, field.name) for field in fields(Form)})
+    texts = {name: _text(given, name) for name in ("email", "name", "zone", "cohort")}
+    return Form(**texts, fields=_own(given))
+
+
+def _own(given: Mapping[str, Any]) -> dict[str, str]:
+    """`field-role=lead` of the page, or `{"fields": {"role": "lead"}}`."""
+    if not request.is_json:
+        names = [name for name in given if name.startswith(FIELD_PREFIX)]
+        return {name.removeprefix(FIELD_PREFIX): _text(given, name) for name in names}
+    found = given.get("fields") or {}
+    if not isinstance(found, dict):
+        raise Unreadable(site().texts()["signup"]["error_field"] % {"field": "fields"})
+    return {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -48,7 +48,9 @@ def brand_css(slug: str) -> Response:
     return response
 
 
-def show_course(door: Door, form: Form | None = None, error: str = "") -> Response:
+def show_course(
+    door: Door, form: Form | None = None, error: str = "", at: str = "email"
+) -> Response:
     """The course's page; after a refused form with the fault beside its field, the input kept."""
     if not door.is_open:
         return page("closed", live=door.live)
@@ -67,6 +69,7 @@ def show_course(door: Door, form: Form | None = None, error: str = "") -> Respon
         form=form or Form(),
         zone=zones.known(form.zone if form else "") or zone,
         error=error,
+        at=at,
         zones=zones.by_area(),
     )
 

@@ -6,9 +6,10 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from course import enrollment, installation
+from course import enrollment, fields, installation
 from course.enrollment import Origin, Person
 from course.errors import InvalidInputError
+from course.fields import InvalidFieldError
 from course.people import clean, parse_email
 from course.web import zones
 from course.web.consent import agreement
@@ -45,12 +46,37 @@ def sign_up(slug: str) -> Response:
         email = parse_email(form.email)
     except InvalidInputError:
         return _refuse(slug, form)
-    person = Person(email, clean(form.name), zones.known(form.zone))
+    try:
+        said = _said(slug, form)
+    except InvalidFieldError as error:
+        return _refuse_field(slug, form, error)
+    person = Person(email, clean(form.name), zones.known(form.zone), fields=said)
     door = site().database.run(lambda session: _enroll(session, slug, form, person))
     subject = site().confirmation_subject(door.live)
     sender = door.live.curriculum.sender
     mailed = Mailed(email, sender.name, sender.email or site().settings.mail_from, subject)
     return _say_json(door, mailed) if wants_json() else _say(door, mailed, form)
+
+
+def _said(slug: str, form: Form) -> str:
+    """What the form says of the fields that it asks for; others are not for visitors to set."""
+    if not form.fields:
+        return ""
+    with site().database.reading() as session:
+        course = find_door(session, slug, form.cohort).live.curriculum
+    asked = {name: text for name, text in form.fields.items() if course.asks_for(name)}
+    return fields.pack(fields.read_all(course, asked))
+
+
+def _refuse_field(slug: str, form: Form, error: InvalidFieldError) -> Response:
+    if not wants_json():
+        with site().database.reading() as session:
+            return show_course(
+                find_door(session, slug, form.cohort), form, error.message, error.name
+            )
+    response = jsonify(error=str(error), field=error.name)
+    response.status_code = 400
+    return response
 
 
 def _refuse(slug: str, form: Form) -> Response:

@@ -3,12 +3,15 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from course import courses, curriculum, sources
 from course.db import Database
 from course.enrollment import Person, Scope
 from course.errors import InvalidInputError
@@ -22,6 +25,7 @@ from course.importing import (
     next_size,
 )
 from course.models import Audit, Consent, Enrollment, Installation, Subscriber
+from course.settings import SOURCE_ROOT
 from tests.commands.conftest import Minicourse
 from tests.world import World
 
@@ -45,6 +49,7 @@ def _emails(world: World) -> list[str | None]:
         return list(session.scalars(select(Subscriber.email).order_by(Subscriber.id)))
 
 
+COURSE = curriculum.parse("job-search", sources.read(SOURCE_ROOT, "job-search").files)
 CONFIRMED = ("--confirmed", "--source", "workshop list")
 
 
@@ -203,7 +208,7 @@ def test_a_file_without_addresses_is_refused_before_anything_is_done(
     assert answer.status == 1
     assert "`email`" in answer.err
     assert "mail,name" in answer.err
-    assert "email,name,zone (separated by commas, semicolons or tabs)" in answer.err
+    assert "email,name,zone,hour (separated by commas, semicolons or tabs)" in answer.err
     assert _emails(world) == []
 
 
@@ -239,7 +244,7 @@ def test_a_transaction_takes_as_many_as_fit_its_time(
 
 
 def _rows(text: str) -> list[Row | Skipped]:
-    return list(Sheet(iter(text.splitlines(keepends=True))))
+    return list(Sheet(iter(text.splitlines(keepends=True)), COURSE))
 
 
 @pytest.mark.parametrize(
@@ -267,4 +272,30 @@ def test_a_quotation_mark_that_never_ends_takes_only_its_own_row() -> None:
 
 def test_an_empty_file_has_no_address_column() -> None:
     with pytest.raises(InvalidInputError, match="empty"):
-        Sheet(iter([]))
+        Sheet(iter([]), COURSE)
+
+
+def test_a_list_may_bring_hours_and_the_courses_own_fields(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    source = sources.read(world.settings.home, "job-search")
+    files = dict(source.files)
+    files["course.toml"] += '\n[fields.years]\ntype = "number"\n'
+    with world.database.writing() as session:
+        courses.apply(session, replace(source, files=files), "test", world.clock.course)
+    people.write_text(
+        "email,hour,years,other\n"
+        "ann@example.com,7:30,12,x\n"
+        "bob@example.com,,,\n"
+        "cy@example.com,half past,1,\n"
+        "di@example.com,08:00:00,many,\n"
+    )
+    taken = _import(minicourse, people, *CONFIRMED)
+    assert taken["confirmed"] == 2
+    assert [(one["line"], one["reason"]) for one in taken["rejected"]] == [
+        (4, "“half past” is not an hour; write it like 09:00"),
+        (5, "years: “many” is not a number"),
+    ]
+    with world.database.reading() as session:
+        rows = session.execute(select(Subscriber.hour, Enrollment.fields).join(Enrollment)).all()
+    assert [tuple(row) for row in rows] == [(time(7, 30), '{"years":12}'), (None, "")]

@@ -1,14 +1,19 @@
-"""`lesson preview` and `lesson test` as they are typed."""
+"""`lesson preview`, `lesson test` and `lesson show --delivery` as they are typed."""
 
 import json
 import os
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from course.mailer import Answer, Verdict
+from course.models import Subscriber
 from course.preview import serving
-from tests.commands.conftest import Minicourse, edit
+from tests.commands.conftest import Minicourse, edit, lesson_row
 from tests.world import World
 
 ME = "me@example.com"
@@ -121,6 +126,10 @@ def test_a_failure_is_one_line_that_names_what_there_is(
         "test welcome --to me@example.com --as nobody",
         "preview welcome --port 8010",
         "preview welcome --watch --out x",
+        "show",
+        "show welcome --delivery 1",
+        "show welcome --html",
+        "show --delivery 1 --html --json",
     ],
 )
 def test_what_is_not_written_as_the_help_says_exits_with_2(
@@ -171,3 +180,163 @@ def test_watch_prints_the_address_and_begins_with_whom_was_asked_for(
     answer = minicourse("lesson", "preview", *words.split(), "--watch", "--port", "8019")
     assert (answer.status, answer.out) == (0, f"http://127.0.0.1:8019{path}\n"), answer.err
     assert labels == [first]
+
+
+# Mails that were sent -----------------------------------------------------------------------------
+
+
+def sent(minicourse: Minicourse, *words: str) -> Any:
+    return minicourse("lesson", "show", "--delivery", *words)
+
+
+def a_welcome(world: World, name: str = "Kim") -> int:
+    number = world.join("kim@example.com", name)
+    world.tick()
+    return lesson_row(world, number, "welcome")
+
+
+def test_a_mail_that_was_sent_is_told_as_the_provider_got_it(
+    world: World, minicourse: Minicourse
+) -> None:
+    number = a_welcome(world)
+    request = world.provider.requests[-1]
+    (person,) = request.personalizations
+    text, html = request.text, request.html
+    for tag, value in (person.substitutions or {}).items():
+        text, html = text.replace(tag, value), html.replace(tag, value)
+    found = json.loads(sent(minicourse, str(number), "--json").out)
+    assert (found["text"], found["html"]) == (text, html)
+    assert found["headers"] == person.headers
+    assert (found["subject"], found["revision"]) == (request.subject, 1)
+    assert found["to"] == "Kim <kim@example.com>"
+    assert sent(minicourse, str(number), "--html").out == html + "\n"
+    told = sent(minicourse, str(number))
+    assert told.out.endswith("\n\n" + text.strip() + "\n")
+    assert told.err == ""
+
+
+def test_the_words_are_those_of_its_own_revision(world: World, minicourse: Minicourse) -> None:
+    number = a_welcome(world)
+    before = sent(minicourse, str(number), "--json").out
+    edit(world, "01-welcome.md", "You have been invited.", "You are invited.")
+    assert minicourse("course", "apply", "job-search").status == 0
+    assert sent(minicourse, str(number), "--json").out == before
+    assert re.search(r"^revision +1, applied 2027-01-14", sent(minicourse, str(number)).out, re.M)
+
+
+def test_a_confirmation_is_told_with_the_link_that_was_in_it(
+    world: World, minicourse: Minicourse
+) -> None:
+    world.sign_up("kim@example.com", "Kim")
+    world.tick()
+    (person,) = world.provider.requests[-1].personalizations
+    (link,) = {value for value in (person.substitutions or {}).values() if "/confirm/" in value}
+    world.pass_time(days=1)
+    assert link in sent(minicourse, world.provider.log[-1]).out
+
+
+def test_whoever_signed_up_again_since_may_have_another_name(
+    world: World, minicourse: Minicourse
+) -> None:
+    number = a_welcome(world)
+    world.leave(world.rows()[0].enrollment_id)
+    world.pass_time(hours=1)
+    world.join("kim@example.com", "Kimberly")
+    answer = sent(minicourse, str(number))
+    assert "Kimberly" in answer.out
+    assert "may have changed since" in answer.err
+
+
+def test_a_mail_of_which_nobody_knows_is_told_with_that(
+    world: World, minicourse: Minicourse
+) -> None:
+    world.provider.answer = lambda _: Answer(Verdict.UNKNOWN, detail="TimeoutError: timed out")
+    world.sign_up("kim@example.com")
+    world.tick()
+    assert " UTC (unknown)\n" in sent(minicourse, "1").out
+
+
+def test_what_never_left_and_whom_nobody_knows_any_more_cannot_be_shown(
+    world: World, minicourse: Minicourse
+) -> None:
+    number = a_welcome(world)
+    world.sign_up("ann@example.com")
+    waiting = world.rows()[-1].id
+    with world.database.writing() as session:
+        session.execute(update(Subscriber).values(email=None))
+    for which, why in (
+        (str(waiting), f"Delivery {waiting} is pending; it was never sent."),
+        (str(number), f"Whoever got delivery {number} was erased"),
+        ("4711", "minicourse delivery list"),
+        ("first", "'first' is no delivery's number"),
+    ):
+        answer = sent(minicourse, which)
+        assert (answer.status, answer.out) == (1, "")
+        assert why in answer.err
+        assert answer.err.count("\n") == 1
+
+
+# Courses that lie elsewhere -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(minicourse: Minicourse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of courses that is no home of ours, with the course rye in it."""
+    monkeypatch.chdir(tmp_path)
+    assert minicourse("course", "new", "rye", "--in", "mine").status == 0
+    return Path((tmp_path / "mine/lessons").rename(tmp_path / "own"))
+
+
+@pytest.mark.parametrize("inside", ["own", "own/rye"])
+@pytest.mark.parametrize("name", ["rye/welcome", "welcome"])
+def test_a_lesson_that_lies_elsewhere_is_previewed_there(
+    inside: str, name: str, elsewhere: Path, minicourse: Minicourse
+) -> None:
+    answer = minicourse("lesson", "preview", name, "--in", inside, "--out", "out")
+    assert answer.status == 0, answer.err
+    assert [Path(line).name for line in answer.out.split()] == [
+        "rye-welcome.html",
+        "rye-welcome.txt",
+    ]
+
+
+def test_a_course_that_lies_elsewhere_is_tested_from_there(
+    elsewhere: Path, sandbox: Any, minicourse: Minicourse
+) -> None:
+    answer = minicourse(
+        "lesson", "test", "rye", "--all", "--every", "1ms", "--to", ME, "--in", "own"
+    )
+    assert answer.status == 0, answer.err
+    assert len(subjects(sandbox)) == 2
+
+
+def test_watch_follows_a_course_that_lies_elsewhere(
+    elsewhere: Path, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = []
+    make = serving.server
+
+    def bound(app: Any, port: int) -> Any:
+        (elsewhere / "rye/01-welcome.md").write_text('---\nsubject: "New"\nafter: 0\n---\nRye!\n')
+        pages.append(app.test_client().get("/lesson/welcome").text)
+        server = make(app, 0)
+        server.serve_forever = server.server_close
+        return server
+
+    monkeypatch.setattr(serving, "server", bound)
+    words = ("lesson", "preview", "rye", "--watch", "--port", "8019", "--in", "own")
+    answer = minicourse(*words)
+    assert answer.status == 0, answer.err
+    assert "New" in pages[0]
+    assert str(elsewhere / "rye") in answer.err
+
+
+def test_what_is_wrong_elsewhere_is_told_with_the_place(
+    elsewhere: Path, minicourse: Minicourse
+) -> None:
+    lesson = elsewhere / "rye/01-welcome.md"
+    lesson.write_text(lesson.read_text() + "{{ nmae }}\n")
+    answer = minicourse("lesson", "preview", "rye/welcome", "--in", "own")
+    assert answer.err.startswith("Error: own/rye/01-welcome.md:")
+    answer = minicourse("lesson", "preview", "oat/welcome", "--in", "own")
+    assert f"No course 'oat' in {elsewhere}; there is: rye" in answer.err

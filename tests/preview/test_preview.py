@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def desk(home: Path) -> Desk:
-    return Desk(home, "job-search", Site())
+    return Desk(home / "lessons" / "job-search", home, Site(), "lessons/job-search/")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from course import ledger
 from course.curriculum import parse
 from course.errors import DatabaseError
-from course.planning import Learner
+from course.planning import Clock, Learner
 from course.settings import SOURCE_ROOT, Settings
 from course.sources import read
 from course.states import MessageKind
@@ -94,8 +94,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def learner(**changes: object) -> Learner:
     given = {
         "id": 1,
-        "course_id": 1,
-        "zone": "Europe/Berlin",
+        "clock": Clock(1, "Europe/Berlin", None, None),
         "starts_at": MONDAY,
         "rolling": True,
         "running": True,

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from html import unescape
@@ -10,9 +11,10 @@ from io import BytesIO
 import pytest
 from sqlalchemy import event, text
 
-from course import suppressions
+from course import courses, sources, suppressions
 from course.models import Consent, Delivery, Enrollment, Subscriber
 from course.people import email_hash
+from course.settings import SOURCE_ROOT
 from course.states import CohortState, EnrollmentState, SuppressionReason
 
 from .conftest import COURSE, HASH_KEY, MONDAY, World
@@ -214,6 +216,64 @@ def test_json_that_cannot_be_used_is_a_400_with_its_reason(world: World, body: b
     assert answer.status_code == 400
     assert answer.json["error"]
     assert world.contents() == before
+
+
+# The course's own fields ------------------------------------------------------------------------
+
+FIELDS = """
+[fields.role]
+type = "choice"
+choices = ["lead", "junior"]
+ask = "What are you?"
+
+[fields.years]
+type = "number"
+ask = "For how many years?"
+
+[fields.secret]
+"""
+
+
+@pytest.fixture
+def asking(world: World) -> World:
+    """The course asks two things of its own, and knows a third."""
+    source = sources.read(SOURCE_ROOT, COURSE)
+    files = dict(source.files)
+    files["course.toml"] += FIELDS
+    with world.database.writing() as session:
+        courses.apply(session, replace(source, files=files), "test", MONDAY)
+    return world
+
+
+def test_the_page_asks_what_the_course_asks_and_no_more(asking: World) -> None:
+    page = asking.client.get("/").text
+    assert 'name="field-role"' in page
+    assert "For how many years?" in page
+    assert "field-secret" not in page
+
+
+def test_what_the_form_says_is_kept_with_the_enrollment(asking: World) -> None:
+    fields = {"field-role": "lead", "field-years": "2,5", "field-secret": "x", "field-other": "y"}
+    answer = asking.sign_up(**fields)
+    assert answer.status_code == 202
+    assert asking.enrollment().fields == '{"role":"lead","years":2.5}'
+    assert 'name="field-role" value="lead"' in answer.text  # offered again
+    said = {"email": "b@example.org", "fields": {"years": 7, "role": None}}
+    assert asking.client.post(FORM, json=said).status_code == 202
+    assert asking.enrollment("b@example.org").fields == '{"years":7}'
+
+
+def test_an_answer_that_is_none_is_named_beside_its_field(asking: World) -> None:
+    page = asking.sign_up(**{"field-years": "<many>", "field-role": "junior"})
+    assert page.status_code == 400
+    assert ">“<many>” is not a number</p>" in unescape(page.text)
+    assert 'value="junior" selected' in page.text
+    assert 'name="email" type="email" value="ada@example.org"' in page.text
+    assert asking.rows(Enrollment) == []
+    wrong = {"email": "b@example.org", "fields": {"role": [1]}}
+    answer = asking.client.post(FORM, json=wrong)
+    assert answer.status_code == 400
+    assert answer.get_json()["field"] == "role"
 
 
 # What cannot be joined --------------------------------------------------------------------------
