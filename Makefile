@@ -1,5 +1,5 @@
 # Everything starts from nothing but python3 and make; each target does its own set-up.
-.PHONY: help install demo up test e2e chaos bench lint format lock
+.PHONY: help install upgrade demo up test e2e chaos bench lint format lock
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -9,6 +9,14 @@ help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(INSTALLED) ## Make .venv with everything in it
+
+# Each step with the Makefile and the program that the one before it brought.
+upgrade: ## Bring program and database to the newest version, after a backup
+	git pull --ff-only
+	@$(MAKE) --no-print-directory install
+	$(BIN)/minicourse db backup backups/
+	$(BIN)/minicourse db upgrade
+	$(BIN)/minicourse doctor
 
 demo: $(INSTALLED) ## See a whole course in twenty seconds, without an account
 	@$(BIN)/minicourse demo

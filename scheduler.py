@@ -12,11 +12,12 @@ from datetime import timedelta
 
 from schedule import Scheduler
 
-from course import delivery
+from course import alerts, delivery
 from course.clock import Clock
 from course.commands import context
 from course.db import is_busy
 from course.errors import MinicourseError
+from course.heartbeat import Heartbeat
 from course.office import Office, Report
 from course.processes.ports import require_sandbox
 from course.processes.stopping import SignalledStop, Stop
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # Wall and boot clock are read one after the other, and the wall clock is slewed by NTP.
 _STEP = timedelta(seconds=1)
 _SAME_TROUBLE_SECONDS = 60.0
+_LOOK_SECONDS = 60.0
 
 
 def main(*, announced: bool = False) -> None:
@@ -40,7 +42,8 @@ def main(*, announced: bool = False) -> None:
     if not announced:
         context.announce_mode(here.settings)
     log.info("looking every %g s for what is due", here.settings.tick_seconds)
-    run(here.settings.tick_seconds, Ticker(office, stop), here.clock, stop)
+    ticker = Ticker(office, stop, watchman=Watchman(office))
+    run(here.settings.tick_seconds, ticker, here.clock, stop)
     log.info("stopped")
 
 
@@ -69,6 +72,7 @@ class Ticker:
 
     office: Office
     stop: Stop
+    watchman: "Watchman | None" = None
     _trouble: str = ""
     _told_at: float = field(default=0.0)
 
@@ -82,6 +86,8 @@ class Ticker:
                 log.info("ticking again")
             self._trouble = ""
             tell(report)
+            if self.watchman:
+                self.watchman.look()
 
     def _tell(self, error: Exception) -> None:
         """With its trace once; while it lasts, one line a minute."""
@@ -97,6 +103,36 @@ class Ticker:
         else:
             return
         self._trouble, self._told_at = trouble, now
+
+
+@dataclass
+class Watchman:
+    """Between ticks, once a minute: has the operator to be told of anything?"""
+
+    office: Office
+    _looked_at: float | None = None
+    _trouble: str = ""
+
+    def __post_init__(self) -> None:
+        url = self.office.settings.heartbeat_url
+        self._heartbeat = Heartbeat(url) if url else None
+
+    def look(self) -> None:
+        """Never raises: watching must not stop what is watched."""
+        now = self.office.clock.since_boot()
+        if self._looked_at is None or now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            try:
+                self._look()
+            except Exception as error:
+                log.error("cannot watch: %s", type(error).__name__, exc_info=error)
+        if self._heartbeat:
+            self._heartbeat.beat(now, self._trouble)
+
+    def _look(self) -> None:
+        found = alerts.look(self.office)
+        self._trouble = "; ".join(cause.what for cause in found if cause.stops_all)
+        alerts.send_digest(self.office)
 
 
 def tell(report: Report) -> None:

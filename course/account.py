@@ -4,6 +4,7 @@ Field names of domains and senders come from documentation excerpts: they are re
 what is not there is taken for unknown.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -14,6 +15,8 @@ import orjson
 from course.answers import one_line
 from course.errors import MinicourseError
 
+# At DEBUG the library prints the key.
+logging.getLogger("python_http_client.client").addFilter(lambda record: False)  # noqa: ARG005
 # Beyond a page of these nobody looks.
 _MOST = 200
 # The events that we use; of the rest SendGrid need not tell us.
@@ -83,7 +86,7 @@ class Account:
     def scopes(self) -> frozenset[str]:
         """What the key may do, such as `mail.send`."""
         found = _table(self._call("get", "scopes")).get("scopes")
-        return frozenset(one for one in found or () if isinstance(one, str))
+        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
     def webhooks(self) -> list[Webhook]:
         found = _table(self._call("get", "user/webhooks/event/settings/all")).get("webhooks")
@@ -142,7 +145,8 @@ class Account:
         except HTTPError as error:
             raise AccountError(self._told(error), int(error.status_code)) from None
         except (OSError, HTTPException, ValueError) as error:
-            raise AccountError(self._hidden(f"{self._host} cannot be asked: {error}")) from None
+            why = getattr(error, "reason", None) or error
+            raise AccountError(self._hidden(f"{self._host} cannot be asked: {why}")) from None
         if not 200 <= answer.status_code < 300:
             raise AccountError(f"{self._host} answered {answer.status_code}", answer.status_code)
         return _parsed(answer.body)

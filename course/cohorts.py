@@ -12,7 +12,8 @@ from course.models import Cohort, Course, Enrollment
 from course.states import CohortState
 
 EVERGREEN, REHEARSAL = "evergreen", "rehearsal"
-RESERVED = ("signup", REHEARSAL)  # /c/<course>/signup is the form's address
+RESERVED = ("signup", "embed", REHEARSAL)  # /c/<course>/signup and …/embed are pages
+_YEARS = 10
 # Over Cohort: learners take part in it. What is counted for people counts these alone.
 IS_REAL = Cohort.rehearsal_every.is_(None)
 
@@ -32,6 +33,8 @@ def create(
         raise InvalidInputError(
             f"{name!r} cannot name a cohort; use a-z, 0-9 and -, not {' or '.join(RESERVED)}"
         )
+    if starts_on is not None and starts_on.year > now.year + _YEARS:
+        raise InvalidInputError(f"{starts_on} is more than {_YEARS} years ahead; is it meant?")
     if session.scalar(select(Cohort.id).where(Cohort.course_id == course.id, Cohort.name == name)):
         raise RefusedError(f"Cohort {course.slug}/{name} exists already")
     cohort = Cohort(

@@ -2,6 +2,7 @@
 names file and line."""
 
 import keyword
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -107,8 +108,8 @@ def parse_after(value: object) -> After:
 
 
 def _weekday(value: object) -> int:
-    if value in WEEKDAYS:
-        return WEEKDAYS.index(value)
+    if isinstance(value, str) and value.lower() in WEEKDAYS:
+        return WEEKDAYS.index(value.lower())
     raise ValueError(f"{value!r} is no weekday; use {', '.join(WEEKDAYS)}")
 
 
@@ -222,7 +223,8 @@ class Field(_Table):
             case FieldKind.TEXT:
                 return isinstance(value, str)
             case FieldKind.NUMBER:
-                return isinstance(value, int | float) and not isinstance(value, bool)
+                is_number = isinstance(value, int | float) and not isinstance(value, bool)
+                return is_number and math.isfinite(float(value))
             case FieldKind.YES_NO:
                 return isinstance(value, bool)
             case FieldKind.CHOICE:
@@ -392,6 +394,30 @@ def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
     return tuple(lessons)
 
 
+class _FrontMatterLoader(yaml.SafeLoader):
+    """YAML as people mean it: `18:00` is no number in base 60, `010` none in base 8, and no key
+    may stand there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"{key.value} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+_FrontMatterLoader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in found if not tag.endswith((":int", ":float"))]
+    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_FrontMatterLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
+)
+
+
 def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
     place = f"{where}{name}"
     match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", text, re.DOTALL)
@@ -399,7 +425,7 @@ def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
         raise CourseError(f"{place}:1: must begin with front matter between two lines of ---")
     front = match[1] or ""
     try:
-        data = yaml.safe_load(front) or {}
+        data = yaml.load(front, _FrontMatterLoader) or {}  # noqa: S506 (a safe one)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
         raise CourseError(f"{place}:{line}: {error.problem or 'is not YAML'}") from None
@@ -441,6 +467,9 @@ def _validated(model: type[M], data: Any, place: str, text: str, first_line: int
         message = {
             "missing": f"{key} is missing",
             "extra_forbidden": f"{key} is not a key that is known here",
+            "tuple_type": f"{key} is a list, like [mon, wed]",
+            "too_short": f"{key} names none; take the line out, or name one",
+            "model_type": f"{key} is a table, like [{key}]",
         }.get(item["type"], f"{key}: {item['msg'].removeprefix('Value error, ')}")
         line = first_line + line_of(text, names)
         raise CourseError(f"{place}:{line}: {message}") from None

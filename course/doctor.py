@@ -1,15 +1,26 @@
 """A look at the whole set-up: each check says what it saw, or what is wrong and how to mend it."""
 
 import difflib
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from course import courses, installation, rendering, sources
-from course.db import Database, open_database, shown
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from course import courses, installation, outside, readiness, rendering, sources, watch
+from course.clock import Clock
+from course.db import Database, open_database, real_now, shown
 from course.errors import CourseError, MinicourseError
+from course.models import Delivery, Forecast
 from course.processes import ports
+from course.readiness import State
 from course.settings import Settings
 from course.states import Mode
+
+MOST_DRIFT_SECONDS = 10
+LEASE_IS_OLD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,13 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         return
     try:
         yield Check("database", f"{shown(settings)}, with this version's tables")
-        yield _mode(database, settings)
+        yield from _modes(settings)
+        mode = _mode(database, settings)
+        yield mode
         yield from _live_courses(database)
+        yield from _running(database, settings)
+        if mode.is_well and not settings.sandboxed:
+            yield from _outside(database, settings)
     finally:
         database.dispose()
 
@@ -115,6 +131,67 @@ def _live_courses(database: Database) -> Iterator[Check]:
             yield Check(name, str(error), f"Mend it; then: minicourse course apply {course.slug}")
         else:
             yield Check(name, f"revision {course.revision_number}, {course.state}")
+
+
+# While it runs ------------------------------------------------------------------------------------
+
+
+def _modes(settings: Settings) -> Iterator[Check]:
+    """Secrets that others on this machine can read."""
+    for path in (settings.key_path, settings.home / ".env"):
+        if path is None or not path.exists():
+            continue
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield Check("files", f"{path} can be read by others ({mode:o})", f"chmod 600 {path}")
+
+
+def _running(database: Database, settings: Settings) -> Iterator[Check]:
+    clock = Clock(settings.clock_file)
+    now, machine = clock.now(), clock.real()
+    with database.reading() as session:
+        real = real_now(session)
+        causes = watch.causes(session, settings, now, real)
+        stuck = _oldest_lease(session, real)
+        forecast = session.scalar(
+            select(Forecast.lessons).where(~Forecast.is_order).order_by(Forecast.id.desc()).limit(1)
+        )
+    drift = abs((machine - real).total_seconds())
+    if drift > MOST_DRIFT_SECONDS:
+        found = f"this machine and the database are {drift:.0f} s apart"
+        yield Check("clock", found, "Let both follow a time server (timedatectl set-ntp true)")
+    for cause in causes:
+        yield Check("sending", cause.what, cause.command)
+    if stuck:
+        found = f"{stuck:,} mails were taken in hand and not brought to an end"
+        yield Check("leases", found, "Start what brings them to an end: minicourse up")
+    yield from _room(settings, forecast or 0)
+
+
+def _oldest_lease(session: Session, real: datetime) -> int:
+    return (
+        session.scalar(select(func.count()).where(Delivery.lease_until < real - LEASE_IS_OLD)) or 0
+    )
+
+
+def _room(settings: Settings, forecast: int) -> Iterator[Check]:
+    """Whether SEND_LIMIT leaves room for the coming day."""
+    for limit in settings.send_limit:
+        a_day = limit.count * (timedelta(days=1) / limit.window)
+        if forecast > a_day:
+            found = f"{forecast:,} lessons are due within a day, and it lets {a_day:,.0f} through"
+            yield Check("SEND_LIMIT", found, "Raise it, with your plan at SendGrid")
+
+
+def _outside(database: Database, settings: Settings) -> Iterator[Check]:
+    """What `live` looks at; what cannot be known from here is no finding."""
+    with database.reading() as session:
+        lines = list(readiness.look(session, settings, outside.RealOutside(settings)))
+    for line in lines:
+        if line.state is State.MISSING:
+            yield Check(line.name, line.found, " ".join([line.todo or "", *line.paste]))
+        else:
+            yield Check(line.name, line.found)
 
 
 def _parted(error: MinicourseError) -> tuple[str, str]:

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session, aliased
 
 from course import audit, brake, changes, courses, curriculum, ledger
 from course.changes import Changes
+from course.curriculum import Course as Curriculum
 from course.errors import RefusedError
+from course.fields import Conditions
 from course.models import Course, Delivery, Enrollment, Revision
 from course.sources import Source
 from course.states import OPEN_ENROLLMENT, DeliveryState, EnrollmentState, MessageKind
@@ -27,6 +29,7 @@ class What(StrEnum):
     MOVED = "moved"
     CHANGED = "changed"
     RETIMED = "re-timed"
+    READDRESSED = "for other readers"
     REMOVED = "removed"
 
 
@@ -40,7 +43,7 @@ class Choice(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A lesson that an edit touches, in learners: who will get it, who is past it, who is through
-    without it, who has had it."""
+    without it, who has had it; and of those who have not, for how many it is not."""
 
     lesson: str
     what: What
@@ -49,6 +52,7 @@ class Effect:
     past: int
     finished: int
     had: int
+    not_for: int = 0
 
     @property
     def asks(self) -> bool:
@@ -79,7 +83,7 @@ def plan(session: Session, slug: str, files: Mapping[str, str]) -> Plan:
     found = changes.compare(slug, live.files if live else None, files)
     if course is None or live is None:
         return Plan(found, ())
-    return Plan(found, tuple(_effects(session, course.id, found, list(_lessons(slug, files)))))
+    return Plan(found, tuple(_effects(session, course.id, found, curriculum.parse(slug, files))))
 
 
 def apply(
@@ -136,6 +140,8 @@ def earlier(session: Session, slug: str, number: int | None) -> Revision:
     known = revisions(session, slug)
     live = courses.live(session, slug).revision_number
     wanted = number if number is not None else live - 1
+    if len(known) == 1:
+        raise RefusedError(f"Revision {live} of {slug} is its first: there is none to go back to")
     found = next((one for one in known if one.number == wanted), None)
     if found is None or wanted == live:
         others = ", ".join(str(one.number) for one in known if one.number != live) or "none"
@@ -153,32 +159,46 @@ def _lessons(slug: str, files: Mapping[str, str]) -> tuple[str, ...]:
 # Whom it reaches ----------------------------------------------------------------------------------
 
 
-def _effects(
-    session: Session, course_id: int, found: Changes, order: Sequence[str]
-) -> list[Effect]:
+def _effects(session: Session, course_id: int, found: Changes, course: Curriculum) -> list[Effect]:
+    asked = Conditions(course)
     by_kind = {
         What.ADDED: found.added,
         What.MOVED: found.moved,
         What.CHANGED: found.changed,
         What.RETIMED: found.retimed,
+        What.READDRESSED: found.readdressed,
         What.REMOVED: found.removed,
     }
     return [
-        _effect(session, course_id, lesson, what, order)
+        _effect(session, course_id, lesson, what, course, asked)
         for what, lessons in by_kind.items()
         for lesson in lessons
     ]
 
 
 def _effect(
-    session: Session, course_id: int, lesson: str, what: What, order: Sequence[str]
+    session: Session,
+    course_id: int,
+    lesson: str,
+    what: What,
+    course: Curriculum,
+    asked: Conditions,
 ) -> Effect:
+    order = list(course.by_slug)
+    is_for_some = lesson in course.by_slug and bool(course.by_slug[lesson].when)
+
+    def count(*where: ColumnElement[bool]) -> int:
+        everybody = _count(session, course_id, *where)
+        return everybody - (
+            _not_for(session, course_id, lesson, asked, *where) if is_for_some else 0
+        )
+
     place = order.index(lesson) if lesson in order else None
     without = not_(_has(lesson))
     further_on = _is_past(lesson, order) if what in (What.ADDED, What.MOVED) else None
     is_open = Enrollment.state.in_(OPEN_ENROLLMENT)
-    open_without = _count(session, course_id, is_open, without)
-    past = 0 if further_on is None else _count(session, course_id, is_open, further_on)
+    open_without = count(is_open, without)
+    past = 0 if further_on is None else count(is_open, further_on)
     is_through = Enrollment.state == EnrollmentState.COMPLETED
     return Effect(
         lesson=lesson,
@@ -186,7 +206,8 @@ def _effect(
         behind=order[place - 1] if place else None,
         coming=open_without - past,
         past=past,
-        finished=_count(session, course_id, is_through, without),
+        finished=count(is_through, without),
+        not_for=_count(session, course_id, is_open, without) - open_without,
         had=_count(session, course_id, _has(lesson, Delivery.state == DeliveryState.ACCEPTED)),
     )
 
@@ -194,6 +215,18 @@ def _effect(
 def _count(session: Session, course_id: int, *where: ColumnElement[bool]) -> int:
     statement = select(func.count(Enrollment.id)).where(Enrollment.course_id == course_id, *where)
     return session.scalar(statement) or 0
+
+
+def _not_for(
+    session: Session, course_id: int, lesson: str, asked: Conditions, *where: ColumnElement[bool]
+) -> int:
+    """How many of them said what keeps the lesson from them: asked once for the same answers."""
+    said = session.execute(
+        select(Enrollment.fields, func.count())
+        .where(Enrollment.course_id == course_id, *where)
+        .group_by(Enrollment.fields)
+    )
+    return sum(learners for fields, learners in said if lesson in asked.unwanted(fields))
 
 
 def _has(lesson: str, *where: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,6})?")
+# A comma before three digits may mean thousands: nobody can say.
+_NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,6}|,\d{1,2}|,\d{4,6})?")
 _YES, _NO = {"yes", "true", "1", "on", "y"}, {"no", "false", "0", "off", "n", ""}
 _NONE: frozenset[str] = frozenset()
 
@@ -72,7 +73,8 @@ def pack(values: Mapping[str, Value]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _unpack(stored: str) -> Mapping[str, Value]:
+def said(stored: str) -> Mapping[str, Value]:
+    """What a person said, whatever the course asks now."""
     found: dict[str, Value] = orjson.loads(stored) if stored else {}
     return found
 
@@ -81,8 +83,8 @@ def values(course: Course, stored: str) -> dict[str, Value]:
     """Each declared field's value for that person."""
     if not course.fields:
         return {}
-    said = _unpack(stored)
-    return {name: _fitting(field, said.get(name)) for name, field in course.fields.items()}
+    given = said(stored)
+    return {name: _fitting(field, given.get(name)) for name, field in course.fields.items()}
 
 
 def _fitting(field: Field, value: Value | None) -> Value:
@@ -135,13 +137,19 @@ class Conditions:
         if stored not in self._known:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
-            said = values(self._course, stored)
+            known = values(self._course, stored)
             self._known[stored] = frozenset(
                 slug
                 for slug, (splitter, split) in self._asked.items()
-                if not self._holds(slug, splitter, split, said)
+                if not self._holds(slug, splitter, split, known)
             )
         return self._known[stored]
+
+    def try_out(self) -> None:
+        """Ask each for made-up people; raises TemplateError for the first that has no answer."""
+        for splitter, split in self._asked.values():
+            for number in range(_TRIES):
+                split.render({}, splitter.key(values(self._course, example(self._course, number))))
 
     def _holds(
         self, slug: str, splitter: "Splitter", split: "Split", said: Mapping[str, Any]
@@ -154,6 +162,7 @@ class Conditions:
 
 
 _MOST_KNOWN = 10_000
+_TRIES = 6
 
 
 def _question(when: str, file: str, line: int, course: Course) -> "tuple[Splitter, Split]":

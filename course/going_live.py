@@ -35,18 +35,6 @@ class SandboxPerson:
     courses: tuple[str, ...]
 
 
-def missing(settings: Settings) -> list[str]:
-    """What has to be set before mail can go to real people."""
-    problems = []
-    if settings.sendgrid_api_key is None:
-        problems.append("SENDGRID_API_KEY is not set: the key of your SendGrid account.")
-    elif settings.sandboxed:
-        problems.append(f"SENDGRID_HOST is {settings.sendgrid_host}, a stand-in here: remove it.")
-    if settings.clock_file is not None:
-        problems.append(f"MINICOURSE_CLOCK_FILE is {settings.clock_file}: remove it.")
-    return problems + [f"{problem}." for problem in settings.live_mail_problems]
-
-
 def sandbox_people(session: Session) -> list[SandboxPerson]:
     """Everybody whom a real host would mail though they came in sandbox mode."""
     rows = session.execute(

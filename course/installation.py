@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -30,7 +30,7 @@ def create(session: Session, hash_key: str, keys: SandboxKeys, now: datetime) ->
             name=_new_name(),
             mode=Mode.SANDBOX,
             created_at=now,
-            hash_key_fingerprint=_fingerprint(hash_key),
+            hash_key_fingerprint=fingerprint(hash_key),
             sandbox_private_key=keys.private,
             sandbox_public_key=keys.public,
         )
@@ -73,7 +73,7 @@ def check_keys(session: Session, settings: Settings) -> None:
         raise DatabaseError(
             f"HASH_KEY is missing: {settings.key_path} is not there. Bring it back from a backup."
         )
-    if _fingerprint(settings.hash_key.get_secret_value()) != get(session).hash_key_fingerprint:
+    if fingerprint(settings.hash_key.get_secret_value()) != get(session).hash_key_fingerprint:
         raise DatabaseError(
             "HASH_KEY is not the one this database was made with. Set the old one again: "
             "it is never rotated."
@@ -118,6 +118,29 @@ def become_live(session: Session, now: datetime) -> None:
     )
 
 
+def heard(session: Session, real: datetime, *, test: bool) -> None:
+    """The provider's own post came, signed with its key; `test`: it told of a test mail."""
+    here = get(session)
+    here.webhook_heard_at = real
+    if test:
+        here.test_heard_at = real
+    session.flush()
+
+
+def listen_anew(session: Session) -> None:
+    """The webhook was set up again: whether it is heard is still to be seen."""
+    get(session).webhook_heard_at = None
+    session.flush()
+
+
+def is_news(here: Installation, real: datetime, *, test: bool) -> bool:
+    """Whether that is worth writing down: this row is everybody's."""
+    return test or here.webhook_heard_at is None or real - here.webhook_heard_at > _HEARD_AGAIN
+
+
+_HEARD_AGAIN = timedelta(minutes=10)
+
+
 def rename(session: Session) -> None:
     """A restored or copied database goes on under a new name, so that late events for mails that
     only its twin has sent are nobody's here."""
@@ -132,5 +155,6 @@ def _new_name() -> str:
     return secrets.token_hex(4)
 
 
-def _fingerprint(key: str) -> str:
+def fingerprint(key: str) -> str:
+    """What tells HASH_KEY from another one, and nothing else of it."""
     return hashlib.sha256(b"minicourse hash key " + key.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ can be asked for one person after the other.
 Pure: texts in, values out.
 """
 
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -30,9 +31,32 @@ class Part(StrEnum):
     HTML = "html"
 
 
+# No text that a mail needs is longer.
+_LONGEST = 100_000
+_WIDTH = re.compile(r"%[^a-zA-Z%]*?\d{5,}|%[^a-zA-Z%]*\*")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Refuses what a short expression could make endless: powers, and texts of any length."""
+
+    intercepted_binops = frozenset({"**", "*", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**":
+            raise SecurityError("powers (**) are not calculated here")
+        if operator == "*":
+            for text, times in ((left, right), (right, left)):
+                is_many = isinstance(text, str | list | tuple) and isinstance(times, int)
+                if is_many and len(text) * times > _LONGEST:
+                    raise SecurityError("a text so long is not made here")
+        if operator == "%" and isinstance(left, str) and _WIDTH.search(left):
+            raise SecurityError("a text so long is not made here")
+        return super().call_binop(context, operator, left, right)
+
+
 def make_environment(part: Part) -> Environment:
     """The sandbox in which authors' templates run: strict, without access to Python's insides."""
-    return ImmutableSandboxedEnvironment(
+    return _Sandbox(
         autoescape=part is Part.HTML,
         undefined=StrictUndefined,
         trim_blocks=True,

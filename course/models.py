@@ -62,6 +62,10 @@ class Installation(Base):
     last_tick_at: Mapped[datetime | None]
     last_accepted_at: Mapped[datetime | None]
     last_event_at: Mapped[datetime | None]
+    # Real time: the provider's own posts, signed with its key; a test mail's way there and back.
+    webhook_heard_at: Mapped[datetime | None]
+    test_sent_at: Mapped[datetime | None]
+    test_heard_at: Mapped[datetime | None]
     # The ambiguity breaker, one for all processes: how many answers in a row were lost, and
     # until when only a probe of one row may go.
     ambiguous_in_a_row: Mapped[int] = mapped_column(default=0)
@@ -69,6 +73,7 @@ class Installation(Base):
     # Real time: until then the provider wants to hear nothing from us.
     quiet_until: Mapped[datetime | None]
     batch_limit: Mapped[int] = mapped_column(default=1000)
+    digest_at: Mapped[datetime | None]  # real time: the last digest to the operator
 
 
 class Course(Base):
@@ -387,6 +392,30 @@ class Hold(Base):
     probes: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
+
+
+class Alert(Base):
+    """Something that the operator is told of: when it begins, and when it is over (real time)."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        Index(
+            "uq_alert_standing",
+            "cause",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cause: Mapped[str]
+    what: Mapped[str]
+    command: Mapped[str]
+    since: Mapped[datetime]
+    told_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    end_told_at: Mapped[datetime | None]
 
 
 class Forecast(Base):

@@ -326,7 +326,7 @@ def compile_course(
 ) -> CompiledCourse:
     """The same with every mail compiled and rendered once; raises the first TemplateError."""
     compiled = load_course(slug, files, site or Site(), where=where)
-    fields.Conditions(compiled.course, where)
+    fields.Conditions(compiled.course, where).try_out()
     somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin")
     nobody = Recipient("somebody@example.com")
     for message in compiled.every():

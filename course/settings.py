@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     hash_key: SecretStr | None = None
     send_limit: Annotated[tuple[SendLimit, ...], NoDecode] = ()
     broker_url: str | None = Field(None, repr=False)
+    alert_email: str | None = None
+    digest: Literal["off", "daily", "weekly"] = "weekly"
+    heartbeat_url: str | None = Field(None, repr=False)  # who has it may say that all is well
     clock_file: Path | None = Field(None, validation_alias="MINICOURSE_CLOCK_FILE")
 
     unknown_policy: Literal["hold", "auto"] = "hold"
@@ -198,7 +201,12 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Self:
         """Read the environment, then `.env` in the home; raise one SettingsError for all faults."""
-        home = Path(os.environ.get("MINICOURSE_HOME") or SOURCE_ROOT).expanduser().resolve()
+        home = os.environ.get("MINICOURSE_HOME") or SOURCE_ROOT
+        return cls.load_from(Path(home).expanduser().resolve())
+
+    @classmethod
+    def load_from(cls, home: Path) -> Self:
+        """The same for that home."""
         dotenv, problems = _read_dotenv(home / ".env")
         values: dict[str, Any] = {"home": home, "_env_file": None if problems else home / ".env"}
         files = _read_files(cls.model_fields, dotenv, problems)
@@ -260,6 +268,14 @@ class Settings(BaseSettings):
             with os.fdopen(handle, "w") as file:
                 file.writelines(lines)
         return self.model_copy(update=self._own_keys())
+
+
+def changed_at(home: Path) -> float:
+    """When `.env` was last written (unix seconds); 0 where there is none."""
+    try:
+        return (home / ".env").stat().st_mtime
+    except OSError:
+        return 0
 
 
 def _read_dotenv(path: Path) -> tuple[dict[str, str], list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from course import courses, installation, rendering, sources
+from course import backups, courses, installation, rendering, sources
 from course.db import Database, Standing, explained, migrate, refusal, require_there, standing
 from course.installation import SandboxKeys
 from course.settings import SOURCE_ROOT, Settings
@@ -22,6 +22,7 @@ class Made:
     tables: bool = False
     courses: tuple[str, ...] = ()
     env_file: Path | None = None
+    copy: Path | None = None  # of the database, from before its tables were changed
 
     def __bool__(self) -> bool:
         return bool(self.database or self.tables or self.env_file)
@@ -36,7 +37,11 @@ def init(settings: Settings, keys: SandboxKeys, who: str, now: datetime) -> tupl
     if _look(settings) is not Standing.EMPTY:
         upgraded = upgrade(settings)
         settings = _with_its_keys(settings)
-        return settings, Made(tables=upgraded, env_file=_write_env(settings.home))
+        return settings, Made(
+            tables=upgraded is not None,
+            env_file=_write_env(settings.home),
+            copy=upgraded.copy if upgraded else None,
+        )
     found = [sources.read(settings.home, at.name) for at in sources.course_folders(settings.home)]
     for source in found:
         rendering.compile_course(source.slug, source.files, where=f"lessons/{source.slug}/")
@@ -52,17 +57,25 @@ def init(settings: Settings, keys: SandboxKeys, who: str, now: datetime) -> tupl
     return settings, Made(made, made, slugs, _write_env(settings.home))
 
 
-def upgrade(settings: Settings) -> bool:
-    """Bring the tables to this version's; False where they are that already."""
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """The tables were changed; of an embedded database a copy was made before."""
+
+    copy: Path | None
+
+
+def upgrade(settings: Settings) -> Upgraded | None:
+    """Bring the tables to this version's; None where they are that already."""
     require_there(settings)
     found = _look(settings)
     if found is Standing.CURRENT:
-        return False
+        return None
     if found is not Standing.OLDER:
         raise refusal(settings, found)
+    copy = backups.before_migration(settings)
     with explained(settings):
         migrate(settings.database)
-    return True
+    return Upgraded(copy)
 
 
 def _look(settings: Settings) -> Standing:

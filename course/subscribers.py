@@ -2,13 +2,14 @@
 the author for it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, courses, due, enrollment, history, suppressions
+from course import audit, cohorts, courses, due, enrollment, fields, history, suppressions
+from course.curriculum import Value
 from course.due import Next
 from course.enrollment import Origin, Person, Scope
 from course.errors import NotFoundError, RefusedError
@@ -48,6 +49,7 @@ class Enrolled:
     ended_at: datetime | None
     received: int
     lessons: int
+    fields: dict[str, Value]  # the course's own, with what holds where nothing was said
     next: Next | None
     mails: list[Mail]
 
@@ -69,6 +71,7 @@ class Profile:
     email: str | None
     name: str
     zone: str | None
+    hour: time | None
     is_sandbox: bool
     created_at: datetime
     suppressions: list[Barred]
@@ -214,6 +217,7 @@ def profile(session: Session, email: str, now: datetime) -> Profile:
         email=person.email,
         name=person.name or next((row.Enrollment.form_name for row in rows), ""),
         zone=person.zone or next((row.Enrollment.form_zone for row in rows), None),
+        hour=person.hour,
         is_sandbox=person.is_sandbox,
         created_at=person.created_at,
         suppressions=_suppressions(session, person),
@@ -233,6 +237,7 @@ def _enrolled(session: Session, row: Row[*tuple[Any, ...]], coming: Next | None)
         ended_at=one.ended_at,
         received=row.received,
         lessons=_lessons(session)[one.course_id],
+        fields=fields.values(courses.by_id(session, one.course_id).curriculum, one.fields),
         next=coming,
         mails=history.mails(session, Filter(enrollment_id=one.id)),
     )

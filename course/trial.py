@@ -77,21 +77,30 @@ def _marked(sent: Outgoing, to: str, lesson: str) -> Outgoing:
 def send(office: Office, letter: Outgoing) -> Answer:
     """Hand it to the provider, once. RefusedError where it may not go or was not taken."""
     (person,) = letter.personalizations
-    request_id = office.database.run(lambda s: _write_down(s, office.settings, person.to))
-    copies.before_sending(office.settings, request_id)
+    settings = office.settings
+    with office.database.reading() as session:
+        prepares = not settings.sandboxed and installation.is_sandbox(session)
+    request_id = office.database.run(lambda s: _write_down(s, settings, person.to, prepares))
+    if not prepares:
+        copies.before_sending(settings, request_id)
     answer = office.mailer.send(letter, office.clock.real())
-    office.database.run(lambda s: _note(s, request_id, answer))
+    office.database.run(lambda s: _note(s, request_id, answer, settings))
     if answer.verdict is not Verdict.ACCEPTED:
         what = "No answer came" if answer.verdict is Verdict.UNKNOWN else "It was not sent"
         raise RefusedError(f"{what}: {answer.detail}. {_NEXT_STEP[answer.verdict]}")
     return answer
 
 
-def _write_down(session: Session, settings: Settings, to: str) -> int:
+def _write_down(session: Session, settings: Settings, to: str, prepares: bool) -> int:
     """Before a byte leaves, as for every mail: may it go, and does the limit leave room? A test
-    alone does not make a database live."""
+    alone does not make a database live; one that `prepares` for that goes whoever came in sandbox
+    mode."""
     session.get_one(Installation, 1, with_for_update=bool(settings.send_limit))
-    installation.check(session, settings)
+    if prepares:
+        installation.check_keys(session, settings)
+        settings.require_live_mail()
+    else:
+        installation.check(session, settings)
     _require_mailable(session, settings, to)
     real = real_now(session)
     _require_room(session, settings, real)
@@ -121,7 +130,9 @@ def _require_room(session: Session, settings: Settings, real: datetime) -> None:
         raise RefusedError(f"SEND_LIMIT is used up until {again}. Try again then.")
 
 
-def _note(session: Session, request_id: int, answer: Answer) -> None:
+def _note(session: Session, request_id: int, answer: Answer, settings: Settings) -> None:
+    if answer.verdict is Verdict.ACCEPTED and not settings.sandboxed:
+        installation.get(session).test_sent_at = real_now(session)
     request = session.get_one(Request, request_id)
     request.answered_at = real_now(session)
     request.status = answer.status

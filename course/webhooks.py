@@ -73,6 +73,7 @@ class ProviderEvent(NamedTuple):
     is_machine: bool = False
     sg_event_id: str | None = None
     suppression: SuppressionReason | None = None
+    is_test: bool = False  # of a mail that an author sent to themselves
 
     def delivery_id(self, installation: str) -> int | None:
         """The delivery that this event names, if it is one of that installation's."""
@@ -166,6 +167,7 @@ def _event(item: dict[str, Any]) -> ProviderEvent:
         is_machine=_is_true(item.get("sg_machine_open")),
         sg_event_id=_text(item.get("sg_event_id"), _LONGEST_ID),
         suppression=_SUPPRESSING.get((word, detail)),
+        is_test=isinstance(item.get("minicourse_test"), str),
     )
 
 

@@ -131,3 +131,29 @@ def test_days_that_leave_none_to_send_on_are_refused() -> None:
     closed = files["course.toml"].replace("= []", f"= [{', '.join(every)}]")
     with pytest.raises(CourseError, match=r"course.toml:\d+: the weekdays and skip_dates leave no"):
         parse("job-search", {**files, "course.toml": closed})
+
+
+@pytest.mark.parametrize(
+    ("line", "hour"), [("hour: 18:00", time(18)), ("hour: 09:30", time(9, 30))]
+)
+def test_an_hour_needs_no_quotation_marks(line: str, hour: time) -> None:
+    course = parse(
+        "bread", {**FILES, "01-flour.md": f"---\nsubject: A\nafter: 0\n{line}\n---\nB\n"}
+    )
+    assert course.lessons[0].hours == (hour, None)
+
+
+@pytest.mark.parametrize(
+    ("front", "message"),
+    [
+        ("after: 1:30", "'1:30' is not a wait"),
+        ("after: 010", "'010' is not a wait"),
+        ("after: 1\nafter: 2", "after stands there twice"),
+        ("after: 1\nweekdays: sat", r"weekdays is a list, like \[mon, wed\]"),
+        ("after: 1\nweekdays: []", "weekdays names none"),
+    ],
+)
+def test_yaml_says_what_people_mean(front: str, message: str) -> None:
+    files = {**FILES, "01-flour.md": f"---\nsubject: A\n{front}\n---\nB\n"}
+    with pytest.raises(CourseError, match=message):
+        parse("bread", files)

@@ -3,16 +3,25 @@
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
-from course import going_live
+from course import cohorts, enrollment, going_live, holds, outside
+from course.answers import Answer, Verdict
 from course.clock import Clock
 from course.db import Database
 from course.doctor import Check, examine
+from course.mailer import Mailer
+from course.models import Delivery, Forecast, Installation
 from course.settings import Settings
+from course.states import HoldKind
+from tests.outside import KEY, MadeUpOutside
 from tests.real import REAL, real_settings
 from tests.terminal import run
 
@@ -32,6 +41,14 @@ def sound_home(founded_home: Path, taken_port: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MINICOURSE_HOME", str(founded_home))
     monkeypatch.setenv("SENDGRID_HOST", f"http://127.0.0.1:{taken_port}")
     return founded_home
+
+
+@pytest.fixture(autouse=True)
+def world_outside(monkeypatch: pytest.MonkeyPatch) -> MadeUpOutside:
+    """Nobody outside this machine is asked."""
+    made = MadeUpOutside()
+    monkeypatch.setattr(outside, "RealOutside", lambda _: made)
+    return made
 
 
 def findings() -> list[Check]:
@@ -104,6 +121,69 @@ def live_without_key(home: Path, _: pytest.MonkeyPatch) -> None:
     database.dispose()
 
 
+def open_keys(home: Path, _: pytest.MonkeyPatch) -> None:
+    (home / "minicourse.keys").chmod(0o644)
+
+
+def open_settings(home: Path, _: pytest.MonkeyPatch) -> None:
+    (home / ".env").write_text("MAIL_FROM=me@example.org\n")
+    (home / ".env").chmod(0o640)
+
+
+def change(home: Path, work: Callable[[Session], object]) -> None:
+    database = Database(real_settings(home).database)
+    with database.writing() as session:
+        work(session)
+    database.dispose()
+
+
+def held(home: Path, _: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    place = partial(holds.place, why="on purpose", who="me", now=now, real=now)
+    change(home, lambda session: place(session, holds.Scope(), HoldKind.MANUAL))
+
+
+def confirmed_long_ago(session: Session, **values: object) -> None:
+    now = datetime.now(UTC) - timedelta(hours=1)
+    cohort = cohorts.find(session, "evergreen")
+    enrollment.sign_up(
+        session,
+        cohort,
+        enrollment.Person("ada@example.org"),
+        enrollment.Origin("test"),
+        now,
+        hash_key="x",
+        sandbox=True,
+    )
+    session.execute(update(Delivery).values(**({"retry_at": None} | values)))
+
+
+def late(home: Path, _: pytest.MonkeyPatch) -> None:
+    change(home, confirmed_long_ago)
+
+
+def nobody_knows(home: Path, _: pytest.MonkeyPatch) -> None:
+    change(home, partial(confirmed_long_ago, state="unknown"))
+
+
+def abandoned(home: Path, _: pytest.MonkeyPatch) -> None:
+    lease = datetime.now(UTC) - timedelta(minutes=6)
+    change(home, partial(confirmed_long_ago, state="claimed", lease_until=lease))
+
+
+def too_little_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEND_LIMIT", "100/day")
+    change(home, lambda session: session.add(Forecast(made_at=datetime.now(UTC), lessons=101)))
+
+
+def full_disk(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course.watch.LEAST_FREE_BYTES", 1 << 62)
+
+
+def clock_astray(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course.doctor.real_now", lambda _: datetime(2026, 1, 1, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("breaks", "name", "found", "remedy"),
     [
@@ -120,6 +200,15 @@ def live_without_key(home: Path, _: pytest.MonkeyPatch) -> None:
         (broken_layout, "course job-search", "email/lesson.html.j2:2:", "course apply job-search"),
         (real_host_without_the_rest, "mode", "POSTAL_ADDRESS is not set", ".env"),
         (live_without_key, "mode", "live, but SENDGRID_API_KEY is not set", "Set it"),
+        (open_keys, "files", "minicourse.keys can be read by others (644)", "chmod 600 /"),
+        (open_settings, "files", ".env can be read by others (640)", "chmod 600 /"),
+        (held, "sending", "on purpose", "minicourse send release 1"),
+        (late, "sending", "due for more than 15 minutes", "minicourse status"),
+        (nobody_knows, "sending", "nobody knows", "delivery list --state unknown"),
+        (abandoned, "leases", "1 mails were taken in hand", "minicourse up"),
+        (too_little_room, "SEND_LIMIT", "101 lessons are due within a day", "Raise it"),
+        (full_disk, "sending", "MB are free", "minicourse db prune"),
+        (clock_astray, "clock", "s apart", "time server"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -160,14 +249,36 @@ def test_findings_exit_3_and_several_are_told_at_once(
     assert all((check["remedy"] is None) == check["ok"] for check in checks)
 
 
-def test_a_live_set_up_with_all_settings_is_sound(
-    sound_home: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_live_set_up_with_all_settings_is_sound_and_what_is_wrong_outside_is_told(
+    sound_home: Path, monkeypatch: pytest.MonkeyPatch, world_outside: MadeUpOutside
 ) -> None:
     live_without_key(sound_home, monkeypatch)
+    now = datetime.now(UTC)
+    heard = {"webhook_heard_at": now, "test_sent_at": now, "test_heard_at": now}
+    change(sound_home, lambda session: session.execute(update(Installation).values(**heard)))
     monkeypatch.delenv("SENDGRID_HOST")
-    for name, value in REAL.items():
+    for name, value in {**REAL, "SENDGRID_WEBHOOK_PUBLIC_KEY": KEY}.items():
         monkeypatch.setenv(name, value)
     assert findings() == []
+    assert world_outside.names
+    del world_outside.names["_dmarc.example.com", "TXT"]
+    (check,) = findings()
+    assert check.name == "DMARC"
+    assert "v=DMARC1" in (check.remedy or "")
+
+
+def test_alerts_are_tried(
+    sound_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = run(monkeypatch, capsys, "doctor", "--test-alert")
+    assert answer.status == 3
+    assert "ALERT_EMAIL is not set" in answer.out
+    monkeypatch.setenv("ALERT_EMAIL", "me@example.org")
+    monkeypatch.setenv("HEARTBEAT_URL", "http://127.0.0.1:1/x")
+    monkeypatch.setattr(Mailer, "send", lambda *_: Answer(Verdict.ACCEPTED, 202))
+    answer = run(monkeypatch, capsys, "doctor", "--test-alert")
+    assert "✓ alert: a test to me@example.org" in answer.out
+    assert "✗ heartbeat" in answer.out
 
 
 def test_the_key_is_never_shown(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from course import curriculum, fields, joining, rendering, sources
+from course import curriculum, editing, fields, joining, rendering, sources
 from course.courses import apply
 from course.curriculum import Field, FieldKind
 from course.errors import CourseError, TemplateError
@@ -242,3 +242,37 @@ def test_a_rehearsal_comes_as_often_as_it_says(any_world: World) -> None:
     assert len(due) == 7
     gaps = {(b - a).total_seconds() for a, b in pairwise(due)}
     assert gaps == {30}
+
+
+def test_what_could_be_endless_is_refused(world: World) -> None:
+    for when in ("3 ** years > 4", "years * 'x' * 99999999 > 'a'", "'%99999999d' % years > 'a'"):
+        course = course_of(world, _01_one="after: 0", _02_two=f'after: 1\nwhen: "{when}"')
+        with pytest.raises(TemplateError, match="not (calculated|made) here"):
+            Conditions(course).try_out()
+
+
+@pytest.mark.parametrize("when", ["years > 'a'", "years / 0 > 1", "role > 3"])
+def test_a_condition_that_has_no_answer_cannot_go_live(world: World, when: str) -> None:
+    files = files_of(world, _01_one="after: 0", _02_two=f'after: 1\nwhen: "{when}"')
+    with pytest.raises(TemplateError, match="^lessons/job-search/02-two.md:4: "):
+        rendering.compile_course("job-search", files, where="lessons/job-search/")
+
+
+def test_a_plan_asks_the_condition(world: World) -> None:
+    """Whom a lesson reaches that is for some only, and whom it reaches no more."""
+    with_lessons(world)
+    for email, role in (("l@example.org", "lead"), ("j@example.org", "junior")):
+        number = world.sign_up(email)
+        say(world, number, role=role)
+        world.tick()
+        world.confirm(number)
+        world.tick()
+    lessons = LESSONS | {"_02_leads": "after: 2", "_05_new": "after: 1\nwhen: role == 'lead'"}
+    with world.database.reading() as session:
+        found = editing.plan(session, "job-search", files_of(world, **lessons))
+    told = {one.lesson: (one.what.value, one.coming, one.not_for) for one in found.effects}
+    assert told == {"leads": ("for other readers", 2, 0), "new": ("added", 1, 1)}
+    gone = files_of(world, **LESSONS)
+    gone["course.toml"] = gone["course.toml"].replace("[fields.years]", "[fields.age]")
+    with world.database.reading() as session:
+        assert editing.plan(session, "job-search", gone).changes.fields == ("years",)

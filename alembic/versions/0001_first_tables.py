@@ -48,10 +48,14 @@ def upgrade() -> None:
         sa.Column("last_tick_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("last_accepted_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("last_event_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("webhook_heard_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("test_sent_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("test_heard_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("ambiguous_in_a_row", sa.Integer(), nullable=False),
         sa.Column("breaker_until", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("quiet_until", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("batch_limit", sa.Integer(), nullable=False),
+        sa.Column("digest_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
     )
     op.create_table(
@@ -69,6 +73,27 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("subscriber", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_subscriber_email_hash"), ["email_hash"], unique=False)
+
+    op.create_table(
+        "alert",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("command", sa.Text(), nullable=False),
+        sa.Column("since", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("told_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("end_told_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
+    )
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_alert_standing",
+            ["cause"],
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
 
     op.create_table(
         "forecast",
@@ -519,6 +544,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_forecast_made_at"))
 
     op.drop_table("forecast")
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_alert_standing",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.drop_table("alert")
     op.drop_table("installation")
     op.drop_table("course")
     # ### end Alembic commands ###

@@ -42,7 +42,7 @@ class Trial:
             self._blame(error, (reading.shown(COURSE_FILE), 1))
             return
         try:
-            fields.Conditions(course.course, reading.where)
+            fields.Conditions(course.course, reading.where).try_out()
         except CourseError as error:
             self._blame(error, (reading.shown(COURSE_FILE), 1))
         for lesson in course.course.lessons:

@@ -18,6 +18,7 @@ from course.commands.context import (
     print_table,
     say,
 )
+from course.commands.form import form
 from course.commands.new import new
 from course.commands.rehearse import rehearse
 from course.commands.revisions import apply, plan, revisions, rollback
@@ -147,6 +148,7 @@ course.add_command(revisions)
 course.add_command(rollback)
 course.add_command(rehearse)
 course.add_command(timeline)
+course.add_command(form)
 
 
 @course.command()

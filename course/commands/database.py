@@ -1,32 +1,233 @@
 """`minicourse db`: the database itself."""
 
+import getpass
+import re
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
 import click
 
-from course import setup
+from course import backups, pruning, restoring, setup, soundness
+from course.clock import Clock
+from course.commands import context
+from course.commands.context import (
+    ATTENTION,
+    dry_run_option,
+    json_option,
+    print_json,
+    print_table,
+    say,
+)
+from course.commands.setup import tell_copy
 from course.db import shown
+from course.keys import keys_of
+from course.processes.alone import alone_in
+from course.restoring import Order, Restored
 from course.settings import Settings
+from course.soundness import Finding
+
+_SHORTEST = 30  # days: until then events may still come twice, and questions be asked
 
 
 @click.group()
 def db() -> None:
-    """The database: bring it up to date.
+    """The database: back up, restore, check, tidy, bring up to date.
 
     \b
     Example:
-      minicourse db upgrade
+      minicourse db check
     """
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the tables to this version's, after an update of the program.
+    """Bring the tables to this version's.
+
+    Needed after an update of the program. An embedded database is copied first,
+    beside itself.
 
     \b
     Example:
       minicourse db upgrade
     """
     settings = Settings.load()
-    if setup.upgrade(settings):
-        click.echo(f"Brought {shown(settings)} up to date.")
-    else:
+    upgraded = setup.upgrade(settings)
+    if upgraded is None:
         click.echo(f"Nothing to do: {shown(settings)} is up to date.")
+        return
+    click.echo(f"Brought {shown(settings)} up to date.")
+    tell_copy(upgraded.copy)
+
+
+# Back up and restore ----------------------------------------------------------------------------
+
+
+@db.command()
+@click.argument("target", metavar="FILE|FOLDER/")
+@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option("--keep", type=click.IntRange(min=1), help="In FOLDER: only the newest so many.")
+@json_option
+def backup(target: str, force: bool, keep: int | None, as_json: bool) -> None:
+    """Write the database and its keys to a file.
+
+    The keys go beside it, to FILE.keys; all else goes on meanwhile. Into a
+    FOLDER/ it is named by date and time. FILE is an SQLite database itself, or
+    what pg_dump wrote.
+
+    \b
+    Examples:
+      minicourse db backup monday.db
+      minicourse db backup backups/ --keep 14
+    """
+    into_folder = target.endswith("/") or Path(target).is_dir()
+    if keep is not None and not into_folder:
+        raise click.UsageError(f"--keep goes with a folder: {target}/ --keep {keep}")
+    settings = Settings.load()
+    if into_folder:
+        now = Clock(None).now()  # the real one: two of a rehearsal's backups differ in name
+        made = backups.back_up_into(settings, Path(target), now, keep)
+    else:
+        made = backups.back_up(settings, Path(target), overwrite=force)
+    if as_json:
+        files = {"file": str(made.file), "keys": str(made.keys), "bytes": made.bytes}
+        print_json(files | {"removed": [str(path) for path in made.removed]})
+        return
+    click.echo(f"Wrote {made.file} ({made.bytes:,} bytes), and its keys {made.keys}.")
+    for path in made.removed:
+        click.echo(f"Removed {path}.")
+    say("Take both to another machine: together they can send in your name.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def restore(file: Path, as_json: bool) -> None:
+    """Put a backup back, and hold all mail.
+
+    There may be no database yet, and nothing leaves until you release it. Keys
+    that do not fit are refused before anything is changed. `minicourse db check`
+    runs on the result: exit 3 when it finds something.
+
+    \b
+    Example, once the old database is out of the way:
+      minicourse db restore monday.db
+    """
+    settings = Settings.load()
+    clock = Clock(settings.clock_file)
+    with alone_in(settings.home):
+        order = Order(file, getpass.getuser(), clock.now(), clock.real())
+        restored = restoring.restore(settings, order)
+    if as_json:
+        print_json(_restored(settings, restored))
+    else:
+        _tell(settings, file, restored)
+    if not all(finding.is_well for finding in restored.findings):
+        sys.exit(ATTENTION)
+
+
+def _restored(settings: Settings, restored: Restored) -> dict[str, object]:
+    return {
+        "database": shown(settings),
+        "hold": restored.hold,
+        "keys_written": str(restored.keys_written) if restored.keys_written else None,
+        "links_tried": restored.links_tried,
+        "checks": restored.findings,
+    }
+
+
+def _tell(settings: Settings, file: Path, restored: Restored) -> None:
+    click.echo(f"Restored {shown(settings)} from {file}.")
+    if restored.keys_written is not None:
+        click.echo(f"Its keys are in {restored.keys_written}.")
+    if not restored.links_tried:
+        say(f"No {keys_of(file).name} beside it: SECRET_KEY could not be tried.")
+    _print_findings([one for one in restored.findings if not one.is_well] or restored.findings)
+    click.echo("All mail is held: what was sent after the backup is not known to it.")
+    say(f"See what would leave:  minicourse send release {restored.hold} --dry-run")
+    say(f"Let it send:           minicourse send release {restored.hold}")
+
+
+# Check and prune --------------------------------------------------------------------------------
+
+
+@db.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Is the database sound?
+
+    Looks at its integrity and at the ledger's promises I1 to I8. Exit 3 when one
+    does not hold. Whether it is a copy is another question: that is asked before
+    anything is sent.
+
+    \b
+    Example:
+      minicourse db check
+    """
+    here = context.load()
+    with here.raw_database.reading() as session:
+        findings = soundness.check(session)
+    if as_json:
+        print_json(findings)
+    else:
+        _print_findings(findings)
+    if not all(finding.is_well for finding in findings):
+        say("Keep a copy before you change anything: minicourse db backup FILE")
+        sys.exit(ATTENTION)
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    for one in findings:
+        if one.is_well:
+            click.echo(f"✓ {one.name:<10} {one.asked}")
+        else:
+            more = ", …" if one.count > len(one.examples) else ""
+            click.echo(f"✗ {one.name:<10} {one.asked}: {one.count:,} do not hold")
+            click.echo(f"{'':<12} {', '.join(one.examples)}{more}")
+
+
+def _days(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})d", value)
+    if not found or int(found[1]) < _SHORTEST:
+        raise click.BadParameter(f"{value!r} is not like 365d; at least {_SHORTEST}d.")
+    return timedelta(days=int(found[1]))
+
+
+@db.command()
+@click.option("--events-older-than", metavar="DAYS", callback=_days, help="Such as 365d.")
+@dry_run_option
+@json_option
+def prune(events_older_than: timedelta | None, dry_run: bool, as_json: bool) -> None:
+    """Remove what nobody needs any more.
+
+    A sign-up that was not confirmed within 37 days ends, and an address that has
+    nothing else is erased. The mails stay in the ledger, as numbers. What
+    SendGrid told of single mails goes only with --events-older-than; what became
+    of each mail stays.
+
+    \b
+    Examples:
+      minicourse db prune --dry-run
+      minicourse db prune --events-older-than 365d
+    """
+    here = context.load()
+    before: datetime | None = here.now - events_older_than if events_older_than else None
+    if dry_run:
+        with here.raw_database.reading() as session:
+            found = pruning.count(session, here.now, before)
+    else:
+        found = pruning.prune(here.raw_database, here.now, before)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ["what", ("would be removed" if dry_run else "removed", "right")],
+        [
+            ("sign-ups never confirmed", found.sign_ups),
+            ("addresses of nobody else", found.people),
+            ("events", found.events),
+            ("forecasts", found.forecasts),
+        ],
+    )

@@ -28,6 +28,7 @@ def new(slug: str, inside: Path | None, title: str | None) -> None:
       minicourse course new sourdough --title "Bread With Patience"
       minicourse course new rye --in my-courses
     """
+    scaffold.require_slug(slug)
     home = Settings.load().home
     there = place(inside, home)
     if there.only:

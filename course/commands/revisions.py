@@ -70,6 +70,8 @@ def _print_plan(name: str, found: Plan) -> None:
         click.echo(f"  lessons added: {', '.join(found.changes.added)}")
     if found.changes.files:
         click.echo(f"  files changed: {', '.join(found.changes.files)}")
+    for field in found.changes.fields:
+        click.echo(f"  field {field} is gone or of another kind: answers to it have no effect")
 
 
 def _words(effect: Effect) -> list[str]:
@@ -85,12 +87,16 @@ def _words(effect: Effect) -> list[str]:
             ]
         case What.RETIMED:
             lines = [f"{_people(effect.coming)} will get it at the new time"]
+        case What.READDRESSED:
+            lines = [f"{_people(effect.coming)} will get it; {effect.had:,} had it"]
         case _:
             lines = [f"{_people(effect.coming)} will get it in its place"]
             if effect.past:
                 lines.append(f"{_people(effect.past)} past it: --for-past send|skip")
             if effect.finished:
                 lines.append(f"{_people(effect.finished)} through: --for-finished send|skip")
+    if effect.not_for:
+        lines.append(f"for {_people(effect.not_for)} it is not (when)")
     return [head, *(f"  {line}" for line in lines)]
 
 
@@ -178,6 +184,10 @@ def _apply(
     click.echo(f"{name}: revision {number} {'would be' if dry_run else 'is'} live")
     for line in _summary(found.changes):
         click.echo(f"  {line}")
+    if dry_run:
+        reaching = [one for one in found.effects if one.coming or one.past or one.finished]
+        for line in (line for effect in reaching for line in _words(effect)):
+            click.echo(f"  {line}")
     if state == courses.DRAFT and not dry_run:
         say(f"Nobody can sign up yet → minicourse course publish {name}")
 
@@ -187,9 +197,11 @@ def _summary(found: changes.Changes) -> list[str]:
         ("lessons added", found.added),
         ("lessons changed", found.changed),
         ("lessons re-timed", found.retimed),
+        ("lessons for other readers", found.readdressed),
         ("lessons moved", found.moved),
         ("lessons removed", found.removed),
         ("files changed", found.files),
+        ("fields gone, what readers said in them has no effect", found.fields),
     )
     return [f"{what}: {', '.join(names)}" for what, names in lists if names]
 

@@ -2,6 +2,7 @@
 
 import getpass
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -50,12 +51,18 @@ def tell(settings: Settings, made: Made) -> None:
             say(f"There is no course in {settings.home / 'lessons'} yet.")
     elif made.tables:
         click.echo(f"Brought {shown(settings)} up to date.")
+        tell_copy(made.copy)
     for slug in made.courses:
         click.echo(f"Published the course {slug}, with the rolling cohort {slug}/evergreen.")
     if made.env_file:
         click.echo(f"Wrote {made.env_file}: every setting, explained; none is needed to begin.")
     for slug in not_live(settings):
         say(f"{slug}: changes on disk are not live → {courses.step_to_live(slug)}")
+
+
+def tell_copy(copy: Path | None) -> None:
+    if copy is not None:
+        click.echo(f"As it was before, it is in {copy}. Once all is well, you may remove that.")
 
 
 def not_live(settings: Settings) -> list[str]:

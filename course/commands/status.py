@@ -1,5 +1,6 @@
 """`minicourse status`: one screen, what is going on."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,21 +25,60 @@ from course.overview import EVERYTHING, Attention, Overview
 from course.sources import Source
 from course.states import Mode
 
+_LOOK_SECONDS = 2.0
+
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
 @json_option
-def status(as_json: bool) -> None:
+def status(watch: bool, as_json: bool) -> None:
     """One screen: what is going on, and what needs you (exit 3).
 
     \b
-    Example:
+    Examples:
       minicourse status
+      minicourse status --json
+
+    To keep an eye on it: minicourse status --watch
     """
+    if watch and as_json:
+        raise click.UsageError("--watch is for people, --json for programs.")
+    if watch:
+        _keep_watching()
+        return
     context = load()
+    found = _look(context)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found, context)
+    if found.attention:
+        click.get_current_context().exit(ATTENTION)
+
+
+def _keep_watching() -> None:
+    try:
+        while True:
+            context = load()
+            found = _look(context)
+            context.close()
+            click.clear()
+            _show(found, context)
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def _show(found: Overview, context: Context) -> None:
+    print_facts(_lines(found, context))
+    _print_attention(found)
+
+
+def _look(context: Context) -> Overview:
     sources, problems = _on_disk(context.settings.home)
     with context.raw_database.reading() as session:
         installation.get(session)
-        found = overviews.overview(
+        return overviews.overview(
             session,
             sources,
             context.settings.mail_host,
@@ -46,13 +86,6 @@ def status(as_json: bool) -> None:
             context.clock.real(),
             [*_misfits(session, context), *problems],
         )
-    if as_json:
-        print_json(found)
-    else:
-        print_facts(_lines(found, context))
-        _print_attention(found)
-    if found.attention:
-        click.get_current_context().exit(ATTENTION)
 
 
 def _misfits(session: Session, context: Context) -> Iterator[Attention]:

@@ -1,11 +1,12 @@
 """`minicourse subscriber`: people and what they take part in."""
 
 from collections.abc import Iterator
+from datetime import time
 
 import click
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, installation, subscribers
+from course import cohorts, correcting, courses, installation, subscribers
 from course.commands.context import (
     Context,
     address,
@@ -22,8 +23,10 @@ from course.commands.context import (
     short_time,
 )
 from course.commands.importing import import_
+from course.correcting import Wishes
+from course.curriculum import parse_hour
 from course.enrollment import Person
-from course.errors import NotFoundError
+from course.errors import InvalidInputError, NotFoundError
 from course.people import clean, parse_email
 from course.states import EnrollmentState
 from course.subscribers import Enrolled, Profile
@@ -31,7 +34,7 @@ from course.subscribers import Enrolled, Profile
 
 @click.group()
 def subscriber() -> None:
-    """People: add, list, show, import, unsubscribe.
+    """People: add, set, list, show, import, unsubscribe.
 
     \b
     Example:
@@ -158,6 +161,8 @@ def _person(found: Profile) -> Iterator[tuple[str, object]]:
     yield "subscriber", found.email
     yield "name", found.name
     yield "zone", found.zone or "not known"
+    if found.hour:
+        yield "hour", f"{found.hour:%H:%M}"
     yield "since", found.created_at
     if found.is_sandbox:
         yield "sandbox", "made in sandbox mode: gets no real mail"
@@ -170,6 +175,7 @@ def _enrolled(one: Enrolled) -> Iterator[tuple[str, object]]:
     yield "cohort", f"{one.course}/{one.cohort}"
     yield "state", f"{one.state} ({one.reason})" if one.reason else one.state
     yield "signed up", one.signed_up_at
+    yield from one.fields.items()
     yield "confirmed", one.confirmed_at
     if one.ended_at:
         yield "ended", one.ended_at
@@ -178,6 +184,68 @@ def _enrolled(one: Enrolled) -> Iterator[tuple[str, object]]:
         local, zone = one.next.local_due_at, one.next.local_due_at.tzinfo
         yield "next", f"{one.next.lesson}, {local:%a %Y-%m-%d %H:%M} {zone}"
         yield "", f"({short_time(one.next.due_at)} UTC)"
+
+
+# Set --------------------------------------------------------------------------------------------
+
+
+@subscriber.command("set")
+@click.argument("email")
+@click.option("--name", help="What they are called; empty: not known.")
+@click.option("--zone", help="Their time zone, like Europe/Berlin; empty: not known.")
+@click.option("--hour", metavar="HH:MM", help="When they want their lessons; empty: as the course.")
+@click.option("--course", help="The course that --field belongs to.")
+@click.option(
+    "--field",
+    "answers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What they said in one of the course's own fields; empty: nothing.",
+)
+def set_(
+    email: str,
+    name: str | None,
+    zone: str | None,
+    hour: str | None,
+    course: str | None,
+    answers: tuple[str, ...],
+) -> None:
+    """Correct what is known of a person. It holds from their next lesson on.
+
+    \b
+    Examples:
+      minicourse subscriber set kim@example.com --zone Europe/Paris --hour 07:30
+      minicourse subscriber set kim@example.com --name "Kim Sample"
+
+    And a field of a course: minicourse subscriber set EMAIL --course bread --field oven=wood
+    """
+    wishes = Wishes(
+        name=name,
+        zone=known_zone(zone) if zone else zone,
+        hour=_hour(hour) if hour else hour,
+        fields=dict(_answer(one) for one in answers),
+    )
+    context = load()
+    done = context.raw_database.run(
+        lambda s: correcting.change(s, email, wishes, course, who=context.who, now=context.now)
+    )
+    if not done:
+        raise click.UsageError("Say what to change: --name, --zone, --hour or --field.")
+    click.echo(f"{email}: changed {', '.join(done)}")
+
+
+def _answer(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not mark:
+        raise InvalidInputError(f"--field {text!r} is not like NAME=VALUE")
+    return name.strip(), value
+
+
+def _hour(text: str) -> time:
+    try:
+        return parse_hour(text)
+    except ValueError as error:
+        raise InvalidInputError(f"--hour: {error}") from None
 
 
 # Unsubscribe ------------------------------------------------------------------------------------

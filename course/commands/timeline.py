@@ -109,7 +109,7 @@ def _newcomer(
         group,
         zone=own,
         hour=_hour(hour),
-        signed_up_at=_moment(signup, clock) if signup else context.now,
+        signed_up_at=context.now if signup is None else _moment(signup, clock),
     )
 
 

@@ -14,6 +14,7 @@ from course.errors import RefusedError
 from course.processes import ports
 from course.processes.alone import alone_in
 from course.processes.children import Children, wait_for
+from course.processes.notifying import ALIVE, READY, STOPPING, notify
 from course.processes.stopping import SignalledStop
 from course.settings import Settings, is_loopback
 
@@ -47,9 +48,12 @@ def _run(settings: Settings, host: str, port: int) -> None:
     stop = SignalledStop()
     with Children(_environment(settings, port)) as children:
         _start(children, settings, host, port, stop)
+        notify(READY)
         while not stop.wait(_LOOK_SECONDS):
             if child := children.ended():
                 raise RefusedError(f"`minicourse {child.name}` ended ({child.ending}).")
+            notify(ALIVE)
+        notify(STOPPING)
 
 
 def _require_free(settings: Settings, host: str, port: int) -> None:

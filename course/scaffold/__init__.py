@@ -26,7 +26,7 @@ def title_of(slug: str) -> str:
 
 def write(folder: Path, title: str) -> list[Path]:
     """Make the folder of a new course; returns what was written. Nothing is ever overwritten."""
-    _require_slug(folder.name)
+    require_slug(folder.name)
     if not title.strip() or not title.isprintable():
         raise InvalidInputError(f"{title!r} is no title: one line of words is needed")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -43,7 +43,8 @@ def write(folder: Path, title: str) -> list[Path]:
     return written
 
 
-def _require_slug(slug: str) -> None:
+def require_slug(slug: str) -> None:
+    """InvalidInputError where it cannot be a course's name, with one that could."""
     if SLUG.fullmatch(slug):
         return
     near = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")

@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, Response, request
 
 from course.web.site import site
 
-CONTENT_SECURITY_POLICY = "; ".join(
+_POLICY = "; ".join(
     (
         "default-src 'none'",
         "style-src 'self'",
@@ -14,9 +14,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "img-src 'self' https:",  # a course's logo, pictures in its about text
         "form-action 'self'",
         "base-uri 'none'",
-        "frame-ancestors 'none'",
     )
 )
+CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _ALWAYS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     # The address of a page may hold a secret, and a picture or link must not carry it away.
@@ -35,8 +35,16 @@ def keep_private(blueprint: Blueprint) -> None:
     blueprint.after_request(_add_private_headers)
 
 
+def let_frame(response: Response) -> Response:
+    """For a page that any site may show inside its own: it must not do anything by a click alone,
+    because nobody in a frame sees whose page they click on."""
+    response.headers["Content-Security-Policy"] = f"{_POLICY}; frame-ancestors *"
+    return response
+
+
 def _add_headers(response: Response) -> Response:
-    response.headers.update(_ALWAYS)
+    for name, value in _ALWAYS.items():
+        response.headers.setdefault(name, value)
     if urlsplit(site().settings.public_url).scheme == "https":
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if "Cache-Control" not in response.headers:

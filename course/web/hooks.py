@@ -28,12 +28,30 @@ def sendgrid() -> Response:
     body = whole_body()
     with site().database.reading() as session:
         ours = installation.get(session)
-        keys = _public_keys(ours)
-    signature, timestamp = request.headers.get(_SIGNATURE), request.headers.get(_TIMESTAMP)
-    if not webhooks.verify(body, signature, timestamp, keys):
-        raise Forbidden
-    _record(_parse(body), ours)
+    is_theirs = _is_theirs(body, ours)
+    found = _parse(body)
+    _record(found, ours)
+    if is_theirs:
+        _note(ours, test=any(event.is_test for event in found))
     return Response(status=204)
+
+
+def _is_theirs(body: bytes, ours: Installation) -> bool:
+    """Whether the provider signed it. In sandbox mode, and only then, the stand-in's own key is
+    good too; with any other, or none, the post is refused."""
+    signature, timestamp = request.headers.get(_SIGNATURE), request.headers.get(_TIMESTAMP)
+    verify = partial(webhooks.verify, body, signature, timestamp)
+    if verify(site().settings.sendgrid_webhook_public_key) or verify(site().newer_webhook_keys()):
+        return True
+    if ours.mode == Mode.SANDBOX and verify([ours.sandbox_public_key]):
+        return False
+    raise Forbidden
+
+
+def _note(ours: Installation, *, test: bool) -> None:
+    real = site().clock.real()
+    if installation.is_news(ours, real, test=test):
+        site().database.run(lambda session: installation.heard(session, real, test=test))
 
 
 def _record(found: list[ProviderEvent], ours: Installation) -> None:
@@ -49,12 +67,6 @@ def _record(found: list[ProviderEvent], ours: Installation) -> None:
     for start in range(0, len(found), events.AT_ONCE):
         some = found[start : start + events.AT_ONCE]
         site().database.run(partial(take, events=some))
-
-
-def _public_keys(ours: Installation) -> list[str]:
-    """In sandbox mode, and only then, the stand-in's own key is good too."""
-    own = [ours.sandbox_public_key] if ours.mode == Mode.SANDBOX else []
-    return [*site().settings.sendgrid_webhook_public_key, *own]
 
 
 def _parse(body: bytes) -> list[ProviderEvent]:

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from course import courses, rendering
+from course import courses, rendering, settings
 from course.clock import Clock
 from course.courses import Live
 from course.db import Database
+from course.errors import SettingsError
 from course.settings import Settings
 from course.states import MessageKind
 from course.web import texts
@@ -35,6 +38,10 @@ class Site:
     def hash_key(self) -> str:
         assert self.settings.hash_key is not None  # the installation was checked at the start
         return self.settings.hash_key.get_secret_value()
+
+    def newer_webhook_keys(self) -> tuple[str, ...]:
+        """The provider's keys that were written into `.env` since this process began."""
+        return _webhook_keys(self.settings.home, settings.changed_at(self.settings.home))
 
     def texts(self, language: str = texts.FALLBACK) -> dict[str, Any]:
         return texts.load(self.settings.home, language)
@@ -61,6 +68,14 @@ class Site:
         message = rendering.load_course(slug, files, site).system(MessageKind.CONFIRMATION)
         nobody = rendering.Recipient("").values(site)
         return message.mail(nobody).subject
+
+
+@lru_cache(maxsize=2)
+def _webhook_keys(home: Path, _changed_at: float) -> tuple[str, ...]:
+    try:
+        return Settings.load_from(home).sendgrid_webhook_public_key
+    except SettingsError:  # half-written, or wrong: whoever writes it is told there
+        return ()
 
 
 def site() -> Site:

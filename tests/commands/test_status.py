@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,3 +143,19 @@ def test_a_live_database_without_its_key_is_told_not_refused(
     assert "SENDGRID_API_KEY" in found["attention"][0]["what"]
     held = minicourse("send", "hold", "--why", "nothing may leave")
     assert held.status == 0
+
+
+def test_it_can_be_watched(
+    world: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([None, None, KeyboardInterrupt()])
+
+    def pause(_: float) -> None:
+        if (found := next(looks)) is not None:
+            raise found
+
+    monkeypatch.setattr("course.commands.status.time", SimpleNamespace(sleep=pause))
+    answer = minicourse("status", "--watch")
+    assert answer.status == 0
+    assert answer.out.count("sandbox") == 3
+    assert minicourse("status", "--watch", "--json").status == 2

@@ -2,12 +2,13 @@
 
 import json
 
+import pytest
 from sqlalchemy import select
 
-from course.models import Audit, Consent
+from course.models import Audit, Consent, Enrollment
 from course.states import SuppressionReason
 from course.suppressions import add as suppress
-from tests.commands.conftest import Minicourse, hear, lesson_row
+from tests.commands.conftest import Minicourse, edit, hear, lesson_row
 from tests.world import World
 
 
@@ -115,3 +116,44 @@ def test_a_list_can_be_narrowed_and_says_where_it_ends(
     assert "ada@example.org" not in answer.out
     assert "--limit 0" in answer.err
     assert "ada@example.org" in minicourse(*"subscriber list --limit 0".split()).out
+
+
+def test_what_is_known_of_a_person_can_be_corrected(world: World, minicourse: Minicourse) -> None:
+    edit(world, "course.toml", "[brand]", '[fields.years]\ntype = "number"\n\n[brand]')
+    assert minicourse("course", "apply", "job-search").status == 0
+    number = world.join("kim@example.com", "Kim", "Europe/Berlin")
+    answer = minicourse(
+        *("subscriber", "set", "kim@example.com", "--zone", "Asia/Tokyo", "--hour", "06:30"),
+        *("--course", "job-search", "--field", "years=7"),
+    )
+    assert (answer.status, answer.out) == (0, "kim@example.com: changed zone, hour, years\n")
+    shown = json.loads(minicourse("subscriber", "show", "kim@example.com", "--json").out)
+    assert (shown["zone"], shown["hour"][:5]) == ("Asia/Tokyo", "06:30")
+    assert shown["enrollments"][0]["fields"] == {"years": 7}
+    world.tick()
+    assert "06:30" in minicourse("subscriber", "show", "kim@example.com").out
+    gone = minicourse("subscriber", "set", "kim@example.com", "--zone", "", "--hour", "")
+    assert gone.status == 0
+    with world.database.reading() as session:
+        person = session.get_one(Enrollment, number).subscriber
+        assert (person.zone, person.hour, person.name) == (None, None, "Kim")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ([], 2, "Say what to change"),
+        (["--zone", "Mars"], 1, "'Mars' is no time zone"),
+        (["--hour", "25:00"], 1, "'25:00' is not an hour"),
+        (["--field", "years=7"], 1, "--course COURSE"),
+        (["--course", "job-search", "--field", "years=7"], 1, "has no field 'years'"),
+        (["--course", "job-search", "--field", "years"], 1, "NAME=VALUE"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused(
+    world: World, minicourse: Minicourse, words: list[str], status: int, said: str
+) -> None:
+    world.join("kim@example.com")
+    answer = minicourse("subscriber", "set", "kim@example.com", *words)
+    assert answer.status == status
+    assert said in answer.err

@@ -258,6 +258,7 @@ def test_what_the_form_says_is_kept_with_the_enrollment(asking: World) -> None:
     assert answer.status_code == 202
     assert asking.enrollment().fields == '{"role":"lead","years":2.5}'
     assert 'name="field-role" value="lead"' in answer.text  # offered again
+    assert asking.sign_up("c@example.org").status_code == 202  # a form from before there were any
     said = {"email": "b@example.org", "fields": {"years": 7, "role": None}}
     assert asking.client.post(FORM, json=said).status_code == 202
     assert asking.enrollment("b@example.org").fields == '{"years":7}'

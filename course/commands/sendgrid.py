@@ -1,0 +1,126 @@
+"""`minicourse sendgrid`: the account's side of things."""
+
+import sys
+import time
+
+import click
+import dotenv
+
+from course import installation, readiness
+from course.account import Account, AccountError, Webhook
+from course.commands.context import Context, load, say
+from course.errors import RefusedError
+from course.settings import Settings
+
+_KEY_NAME = "SENDGRID_WEBHOOK_PUBLIC_KEY"
+_LOOK_SECONDS = 0.3
+_STEPS = """\
+1. Open https://app.sendgrid.com/settings/mail_settings/webhook_settings
+   and press Create new webhook.
+2. Post URL: {url}
+3. Choose all of the events under Deliverability Data and Engagement Data.
+4. Under Security features, turn on Signed Event Webhook, and save.
+5. Copy its Verification Key into {env}:
+   {name}=…
+6. Start `minicourse up` again, and press Test Integration there.
+7. Look whether it was heard: minicourse live"""
+
+
+@click.group()
+def sendgrid() -> None:
+    """The SendGrid account: have its events come here.
+
+    Begin with: minicourse sendgrid setup
+    """
+
+
+@sendgrid.command()
+@click.option("--steps", is_flag=True, help="Only print what to do by hand.")
+@click.option(
+    "--wait",
+    type=click.IntRange(0, 600),
+    default=60,
+    show_default=True,
+    help="So many seconds for the test event.",
+)
+def setup(steps: bool, wait: int) -> None:
+    """Make the event webhook on PUBLIC_URL, signed, and wait for its first post.
+
+    It asks for a key with Full Access, which is used for this alone: it is neither kept nor logged.
+    Without one, press Enter, and do it by hand. May be run again at any time.
+
+    \b
+    Example:
+      minicourse sendgrid setup --steps
+    """
+    here = load()
+    _require_public(here.settings)
+    key = "" if steps else _ask()
+    if not key:
+        click.echo(_by_hand(here.settings))
+        return
+    account = Account(key, here.settings.mail_host)
+    webhook = _made(account, here.settings)
+    _write_key(here.settings, account.sign_webhook(webhook))
+    click.echo(f"✓ Its posts are signed; the key is in {here.settings.home / '.env'}")
+    _hear_test(here, account, webhook, wait)
+
+
+def _require_public(settings: Settings) -> None:
+    if not settings.sandboxed and not settings.public_url.startswith("https://"):
+        raise RefusedError(
+            f"PUBLIC_URL is {settings.public_url}: SendGrid cannot post there. Set it to the "
+            "https address of your server first."
+        )
+
+
+def _ask() -> str:
+    """From a pipe, too; never from the command line, where others could read it."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    asked: str = click.prompt("Full Access key", default="", hide_input=True, show_default=False)
+    return asked.strip()
+
+
+def _by_hand(settings: Settings) -> str:
+    url = readiness.webhook_url(settings)
+    return _STEPS.format(url=url, env=settings.home / ".env", name=_KEY_NAME)
+
+
+def _made(account: Account, settings: Settings) -> Webhook:
+    try:
+        known = readiness.ours(settings, account.webhooks())
+        made = account.save_webhook(readiness.webhook_url(settings), known)
+    except AccountError as error:
+        if error.is_refused:
+            say("It needs a key with Full Access. Without one: minicourse sendgrid setup --steps")
+        raise
+    click.echo(f"✓ {'Changed' if known else 'Made'} the webhook: {made.url}")
+    return made
+
+
+def _write_key(settings: Settings, key: str) -> None:
+    """What is in the file otherwise stays as it is."""
+    path = settings.home / ".env"
+    path.touch(mode=0o600, exist_ok=True)
+    dotenv.set_key(path, _KEY_NAME, key, quote_mode="never")
+
+
+def _hear_test(here: Context, account: Account, webhook: Webhook, wait: int) -> None:
+    here.raw_database.run(installation.listen_anew)
+    account.post_test_event(webhook)
+    say("Waiting for SendGrid's test event …")
+    ends = time.monotonic() + wait
+    while not _is_heard(here):
+        if time.monotonic() > ends:
+            raise RefusedError(
+                f"Nothing was heard at {webhook.url}. Is `minicourse up` running, and does the web "
+                "server in front hand requests on to it? Then run this again."
+            )
+        time.sleep(_LOOK_SECONDS)
+    click.echo("✓ Heard its test event.")
+
+
+def _is_heard(here: Context) -> bool:
+    with here.raw_database.reading() as session:
+        return installation.get(session).webhook_heard_at is not None

@@ -1,0 +1,82 @@
+"""What is known of a person, corrected by hand: it holds from their next lesson on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from course import audit, courses, fields, ledger, subscribers
+from course.errors import InvalidInputError, NotFoundError
+from course.models import Enrollment, Subscriber
+from course.people import clean
+from course.states import EnrollmentState
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is to be another about a person; None leaves it as it is, and an empty text takes it
+    away."""
+
+    name: str | None = None
+    zone: str | None = None
+    hour: time | str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)  # of one course
+
+
+def change(
+    session: Session,
+    email: str,
+    wishes: Wishes,
+    course: str | None,
+    *,
+    who: str,
+    now: datetime,
+) -> list[str]:
+    """Change it from the next lesson on; returns what was changed."""
+    person, done = subscribers.find(session, email), list[str]()
+    if wishes.name is not None:
+        person.name = clean(wishes.name)
+        done.append("name")
+    if wishes.zone is not None:
+        person.zone = wishes.zone or None
+        done.append("zone")
+    if wishes.hour is not None:
+        person.hour = wishes.hour if isinstance(wishes.hour, time) else None
+        done.append("hour")
+    if wishes.fields:
+        done += _answer(session, person, wishes.fields, course)
+    session.flush()
+    open_ones = session.scalars(
+        select(Enrollment.id).where(
+            Enrollment.subscriber_id == person.id, Enrollment.state == EnrollmentState.ACTIVE
+        )
+    ).all()
+    ledger.look_again(session, open_ones, now)
+    audit.record(session, who, "subscriber set", now, subscriber_id=person.id, what=done)
+    return done
+
+
+def _answer(
+    session: Session, person: Subscriber, given: Mapping[str, str], course: str | None
+) -> list[str]:
+    if course is None:
+        raise InvalidInputError("A field belongs to a course: name it with --course COURSE")
+    live = courses.live(session, course)
+    for name in given:
+        if name not in live.curriculum.fields:
+            known = ", ".join(live.curriculum.fields) or "none"
+            raise InvalidInputError(f"{course} has no field {name!r}; it has: {known}")
+    enrolled = session.scalar(
+        select(Enrollment)
+        .where(Enrollment.subscriber_id == person.id, Enrollment.course_id == live.id)
+        .order_by(Enrollment.id.desc())
+        .limit(1)
+    )
+    if enrolled is None:
+        raise NotFoundError(f"{person.email} is not in {course}")
+    kept = fields.said(enrolled.fields)
+    kept = {name: value for name, value in kept.items() if name not in given}
+    enrolled.fields = fields.pack(kept | fields.read_all(live.curriculum, given))
+    return list(given)

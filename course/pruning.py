@@ -1,0 +1,175 @@
+"""What nobody needs any more: people who never confirmed, old events, old forecasts.
+
+In batches, each a short transaction, so that nobody who writes waits. The ledger keeps its rows:
+they are what is counted, and hold no personal value.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from course import ledger
+from course.brake import DAY
+from course.db import Database, among
+from course.models import Delivery, Enrollment, Event, Forecast, PersonalDetail, Subscriber
+from course.states import EnrollmentState, MessageKind
+from course.tokens import CONFIRM_DAYS
+
+# A confirmation link works so long, and so long again its sign-up is kept.
+KEPT = timedelta(days=CONFIRM_DAYS + 30)
+FORECASTS_KEPT = 30 * DAY
+NEVER_CONFIRMED = "never confirmed"
+_BATCH = 200
+E = EnrollmentState
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many of each were removed, or would be."""
+
+    sign_ups: int
+    people: int  # whose address was erased: they had nothing but such sign-ups
+    events: int
+    forecasts: int
+
+
+def count(session: Session, now: datetime, events_before: datetime | None) -> Pruned:
+    """What `prune` would remove."""
+    return Pruned(
+        sign_ups=_number(session, _expired(now)),
+        people=session.scalar(
+            select(func.count(Subscriber.id)).where(
+                Subscriber.email.is_not(None),
+                exists().where(Enrollment.subscriber_id == Subscriber.id, _expired(now)),
+                ~_has_other(or_(_expired(now), _WAS_ONE)),
+            )
+        )
+        or 0,
+        events=_number(session, _done_with(events_before)) if events_before else 0,
+        forecasts=_number(session, Forecast.made_at < now - FORECASTS_KEPT),
+    )
+
+
+def prune(database: Database, now: datetime, events_before: datetime | None) -> Pruned:
+    """Remove it; broken off anywhere, the next run goes on."""
+    sign_ups = people = events = 0
+    for ids in _batches(database, Enrollment.id, _expired(now)):
+        forgotten, erased = database.run(partial(_forget, ids=ids, now=now))
+        sign_ups, people = sign_ups + forgotten, people + erased
+    if events_before is not None:
+        for ids in _batches(database, Event.id, _done_with(events_before)):
+            events += database.run(partial(_drop, ids=ids))
+    return Pruned(sign_ups, people, events, database.run(partial(_drop_forecasts, now=now)))
+
+
+def _batches(
+    database: Database, number: InstrumentedAttribute[int], where: ColumnElement[bool]
+) -> Iterator[list[int]]:
+    """The ids of such rows. They are looked for while nobody is held up by it."""
+    ids = [0]
+    while ids:
+        with database.reading() as session:
+            more = select(number).where(number > ids[-1], where).order_by(number).limit(_BATCH)
+            ids = list(session.scalars(more))
+        if ids:
+            yield ids
+
+
+def _number(session: Session, where: ColumnElement[bool]) -> int:
+    """How many rows of its table are like that."""
+    return session.scalar(select(func.count()).where(where)) or 0
+
+
+# Sign-ups -----------------------------------------------------------------------------------------
+
+
+def _expired(now: datetime) -> ColumnElement[bool]:
+    """SQL over Enrollment: pending, and no link that was ever sent for it works any more."""
+    asked_again = exists().where(
+        Delivery.enrollment_id == Enrollment.id,
+        Delivery.kind == MessageKind.CONFIRMATION,
+        or_(Delivery.settled_at >= now - KEPT, Delivery.created_at >= now - KEPT),
+    )
+    return and_(Enrollment.state == E.PENDING, Enrollment.created_at < now - KEPT, ~asked_again)
+
+
+def _forget(session: Session, ids: list[int], now: datetime) -> tuple[int, int]:
+    """End these sign-ups, and forget who has no others; whoever confirms this very moment stays."""
+    locked = select(Enrollment.id).where(among(session, Enrollment.id, ids))
+    session.execute(locked.order_by(Enrollment.id).with_for_update(key_share=True))
+    ended = session.execute(
+        update(Enrollment)
+        .where(among(session, Enrollment.id, ids), _expired(now))
+        .values(
+            state=E.CANCELLED,
+            reason=NEVER_CONFIRMED,
+            ended_at=now,
+            form_name="",
+            form_zone=None,
+            form_hour=None,
+            fields="",
+        )
+        .returning(Enrollment.id, Enrollment.subscriber_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    ledger.cancel(session, [row.id for row in ended], NEVER_CONFIRMED, now)
+    return len(ended), _erase(session, [row.subscriber_id for row in ended])
+
+
+def _erase(session: Session, subscriber_ids: list[int]) -> int:
+    """The address of those who never were anything else. Its keyed hash stays, as with everybody
+    who is erased: a late complaint still finds whom never to mail."""
+    erased = list(
+        session.scalars(
+            update(Subscriber)
+            .where(
+                among(session, Subscriber.id, subscriber_ids),
+                Subscriber.email.is_not(None),
+                ~_has_other(_WAS_ONE),
+            )
+            .values(email=None, name="", zone=None, hour=None)
+            .returning(Subscriber.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    session.execute(
+        delete(PersonalDetail)
+        .where(among(session, PersonalDetail.subscriber_id, erased))
+        .execution_options(synchronize_session=False)
+    )
+    return len(erased)
+
+
+_WAS_ONE = and_(
+    Enrollment.state == E.CANCELLED, func.coalesce(Enrollment.reason, "") == NEVER_CONFIRMED
+)
+
+
+def _has_other(such: ColumnElement[bool]) -> ColumnElement[bool]:
+    """SQL over Subscriber: an enrollment that is not `such`."""
+    mine = Enrollment.subscriber_id == Subscriber.id
+    return exists(select(1).where(mine, ~such).correlate(Subscriber))
+
+
+# Events -------------------------------------------------------------------------------------------
+
+
+def _done_with(before: datetime) -> ColumnElement[bool]:
+    """SQL over Event: old, and what it said of its mail stands with the mail. A mail's only proof
+    is kept for ever."""
+    is_noted = exists().where(Delivery.id == Event.delivery_id, Delivery.outcome.is_not(None))
+    return and_(Event.received_at < before, or_(Event.delivery_id.is_(None), is_noted))
+
+
+def _drop(session: Session, ids: list[int]) -> int:
+    gone = delete(Event).where(among(session, Event.id, ids)).returning(Event.id)
+    return len(session.scalars(gone.execution_options(synchronize_session=False)).all())
+
+
+def _drop_forecasts(session: Session, now: datetime) -> int:
+    stale = delete(Forecast).where(Forecast.made_at < now - FORECASTS_KEPT).returning(Forecast.id)
+    return len(session.scalars(stale.execution_options(synchronize_session=False)).all())

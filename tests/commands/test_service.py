@@ -1,0 +1,125 @@
+"""`minicourse service print`: files that fit this machine, and those that fit any."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from course.commands import service
+from course.commands.service import FILES, FOLDER, Place, place_of, written
+from course.errors import RefusedError
+from course.settings import SOURCE_ROOT, Settings
+from tests.commands.conftest import Minicourse
+from tests.world import World
+
+UNITS = ("systemd", "backup", "backup-timer")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_files_in_the_repository_are_what_is_printed_for_the_generic_values(
+    kind: str, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://course.example.com")
+    monkeypatch.setattr(service, "place_of", lambda _: Place())
+    assert minicourse("service", "print", kind).out == (FOLDER / FILES[kind]).read_text()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_what_is_printed_has_nothing_of_the_generic_values(
+    kind: str, world: World, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://bread.example.org")
+    monkeypatch.setattr(service, "_owner", lambda _: "robin")
+    answer = minicourse("service", "print", kind)
+    assert answer.status == 0
+    for value in ("/srv/minicourse", "course.example.com", "User=minicourse", "user minicourse"):
+        assert value not in answer.out
+
+
+def test_every_value_stands_somewhere_in_the_files() -> None:
+    """Else it would never be filled in."""
+    texts = "".join((FOLDER / name).read_text() for name in FILES.values())
+    words = Place().words
+    assert all(word in texts for word in words)
+    assert len(words) >= len(fields(Place))
+
+
+def test_the_real_values_are_filled_in(
+    world: World, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://bread.example.org")
+    home, program = world.settings.home, Path(sys.prefix) / "bin" / "minicourse"
+    unit = minicourse("service", "print", "systemd").out
+    assert f"\nExecStart={program} up\n" in unit
+    assert f"\nEnvironment=MINICOURSE_HOME={home}\n" in unit
+    assert f"\nReadWritePaths={home}\n" in unit
+    assert f"\nUser={home.owner()}\n" in unit
+    assert "\nbread.example.org {\n" in minicourse("service", "print", "caddy").out
+    backup = minicourse("service", "print", "backup").out
+    assert f"\nExecStart={program} db backup {home}/backups/ --keep 14\n" in backup
+    assert f"\n* * * * * {program} send due >" in minicourse("service", "print", "cron").out
+
+
+def test_a_database_elsewhere_may_be_written_too(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url="sqlite:////var/lib/minicourse/a.db")
+    unit = written("minicourse.service", place_of(settings))
+    assert f"\nReadWritePaths={tmp_path} /var/lib/minicourse\n" in unit
+
+
+def test_homes_are_hidden_unless_the_program_lies_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "SOURCE_ROOT", Path("/srv/minicourse"))
+    monkeypatch.setattr(sys, "prefix", "/srv/minicourse/.venv")
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert service._homes(Path("/srv/minicourse")) == "true"
+    assert service._homes(Path("/home/robin/course")) == "read-only"
+    monkeypatch.setattr(sys, "executable", "/root/.local/bin/python3")
+    assert service._homes(Path("/srv/minicourse")) == "read-only"
+
+
+@pytest.mark.parametrize("name", ["my course", "100%", "a;b", 'a"b', "$HOME"])
+def test_a_path_that_systemd_or_cron_would_misread_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="Move it to a path of letters"):
+        place_of(Settings(home=tmp_path / name))
+
+
+@pytest.mark.parametrize("words", ["service", "service print"])
+def test_the_help_fits_a_screen_and_its_examples_work(words: str, minicourse: Minicourse) -> None:
+    text = minicourse(*words.split(), "--help").out
+    assert max(map(len, text.splitlines())) <= 80
+    examples = re.findall(r"^ +minicourse (.+)$", text, re.MULTILINE)
+    assert examples
+    assert all(minicourse(*example.split()).status == 0 for example in examples)
+
+
+def test_without_a_public_name_there_is_nothing_for_caddy_to_serve(minicourse: Minicourse) -> None:
+    answer = minicourse("service", "print", "caddy")
+    assert (answer.status, answer.out) == (1, "")
+    assert "PUBLIC_URL is http://127.0.0.1:8000" in answer.err
+    assert "PUBLIC_URL=https://course.example.com" in answer.err
+
+
+def test_root_is_warned(monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse) -> None:
+    monkeypatch.setattr(Path, "owner", lambda _: "root")
+    assert "better give it a user of its own" in minicourse("service", "print", "systemd").err
+
+
+def test_systemd_accepts_the_units(tmp_path: Path, world: World, minicourse: Minicourse) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed here: nobody has judged the units")
+    files = []
+    for kind in UNITS:
+        file = tmp_path / FILES[kind]
+        file.write_text(minicourse("service", "print", kind).out)
+        files.append(str(file))
+    verify = ["systemd-analyze", "verify", "--man=no", *files]
+    judged = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert (judged.returncode, judged.stderr) == (0, "")
+
+
+def test_the_program_that_the_units_name_is_there() -> None:
+    assert (Path(sys.prefix) / "bin" / "minicourse").exists()
+    assert FOLDER.is_relative_to(SOURCE_ROOT)
