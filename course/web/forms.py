@@ -22,13 +22,14 @@ class Form:
     name: str = ""
     zone: str = ""
     cohort: str = ""
+    wording: str = ""  # the hash of the words that stood beside the button
     fields: Mapping[str, str] = field(default_factory=dict)  # the course's own
 
 
 def read_form() -> Form:
     body = whole_body()  # kept by Flask, so that `request.form` reads it again
     given: Mapping[str, Any] = _json(body) if request.is_json else request.form
-    texts = {name: _text(given, name) for name in ("email", "name", "zone", "cohort")}
+    texts = {name: _text(given, name) for name in ("email", "name", "zone", "cohort", "wording")}
     return Form(**texts, fields=_own(given))
 
 

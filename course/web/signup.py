@@ -100,7 +100,7 @@ def _enroll(session: Session, slug: str, form: Form, person: Person) -> Door:
         session,
         door.cohort,
         person,
-        _origin(door),
+        _origin(door, form),
         site().now(),
         hash_key=site().hash_key,
         sandbox=installation.is_sandbox(session),
@@ -108,14 +108,14 @@ def _enroll(session: Session, slug: str, form: Form, person: Person) -> Door:
     return door
 
 
-def _origin(door: Door) -> Origin:
-    """From our own page the words are known; what another page showed before it sent us JSON is
-    not, and their consent rests on the page behind the confirmation link."""
+def _origin(door: Door, form: Form) -> Origin:
+    """The words are known where the form names those that we show today. What another page showed,
+    or one that was kept since, is not known: then consent rests on the page behind the link."""
     if request.is_json:
         return Origin(request.path)
     curriculum = door.live.curriculum
-    words = agreement(site().texts(curriculum.language), "signup", curriculum)
-    return Origin(door.path, words.wording)
+    wording = agreement(site().texts(curriculum.language), "signup", curriculum).wording
+    return Origin(door.path, wording if form.wording == wording.hash else None)
 
 
 def _say(door: Door, mailed: Mailed, form: Form) -> Response:

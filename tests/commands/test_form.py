@@ -75,14 +75,15 @@ def test_the_html_has_no_script_no_style_and_no_id_of_its_own(minicourse: Minico
     assert not tags.open
     assert not {"script", "style", "link", "img"} & set(tags.names)
     assert not re.search(r" (id|class|style|on\w+)=", html)
-    assert tags.fields == ["email", "name"]
+    assert tags.fields == ["wording", "email", "name"]
 
 
 def test_it_asks_for_the_fields_of_the_course_and_no_others(
     asking: World, minicourse: Minicourse
 ) -> None:
     html = snippet(minicourse)
-    assert Tags(html).fields == ["email", "name", "field-role", "field-years", "field-remote"]
+    asked = ["email", "name", "field-role", "field-years", "field-remote"]
+    assert Tags(html).fields == ["wording", *asked]
     assert "What do you &lt;do&gt;? (optional)" in html
     assert '<option value="maker">maker</option>' in html
     assert '<option value="yes">Yes</option>' in html
@@ -94,7 +95,7 @@ def test_what_is_typed_into_the_pasted_form_arrives(asking: World, minicourse: M
     asking.pass_time(days=7)
     (action,) = re.findall(r'action="([^"]+)"', html)
     path = action.removeprefix(asking.settings.public_url)
-    typed = ["ann@example.com", "Ann", "maker", "7", "yes"]
+    typed = ["0" * 64, "ann@example.com", "Ann", "maker", "7", "yes"]
     form = dict(zip(Tags(html).fields, typed, strict=True))
     clock = Clock(asking.settings.home / "clock")
     client = create_app(asking.settings, asking.database, clock).test_client()

@@ -58,7 +58,8 @@ def test_a_page_that_was_kept_for_a_week_still_signs_up(world: World) -> None:
     answer = world.client.get(EMBED)
     assert "Set-Cookie" not in answer.headers
     action, hidden = form_of(answer.text)
-    assert hidden == {"cohort": ""}
+    assert hidden.keys() == {"cohort", "wording"}
+    assert hidden["cohort"] == ""
     before = world.rows(Cohort)[0].id
     world.set_front(state=CohortState.CLOSED, is_front=False)
     world.cohort("summer", front=True)

@@ -1,5 +1,6 @@
 """The form and what it answers: kindly to mistakes, alike for every address."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,13 +53,20 @@ def test_in_a_sandbox_the_answer_leads_to_its_inbox(world: World) -> None:
 
 def test_consent_is_kept_with_the_very_words_that_were_shown(world: World) -> None:
     page = unescape(world.client.get("/").text)
-    world.sign_up()
+    [wording] = re.findall(r'name="wording" value="(\w+)"', page)
+    world.sign_up(wording=wording)
     [consent] = world.rows(Consent)
     assert (consent.act, consent.source, consent.at) == ("asked", f"/c/{COURSE}", MONDAY)
     [words] = [line for line in page.split("\n") if "you agree" in line]
     shown = words.removeprefix('<p class="small soft">').removesuffix("</p>")
     assert consent.wording_version == "1"
     assert consent.wording_hash == sha256(shown.encode()).hexdigest()
+
+
+def test_words_that_an_old_page_showed_are_not_taken_for_todays(world: World) -> None:
+    world.sign_up(wording="0" * 64)
+    [consent] = world.rows(Consent)
+    assert (consent.source, consent.wording_hash) == (f"/c/{COURSE}", None)
 
 
 def test_a_cohorts_own_page_is_named_as_the_source(world: World) -> None:
