@@ -26,7 +26,7 @@ COMMANDS = {
     "stats": ("stats", "How lessons and cohorts do."),
     "course": ("course", "Courses: write, check, plan, apply, rehearse, foretell."),
     "lesson": ("lesson", "Lessons: list, show, preview, test; a sent mail again."),
-    "cohort": ("cohort", "Cohorts: create, list, show, open, close."),
+    "cohort": ("cohort", "Cohorts: create, list, show, open, pause, resume, archive."),
     "subscriber": ("subscriber", "People: add, set, list, show, import, unsubscribe."),
     "delivery": ("delivery", "The ledger: list, show, who-got, resolve, retry."),
     "send": ("send", "Send what is due; hold and release."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from enum import StrEnum
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -9,7 +10,9 @@ from sqlalchemy.orm import Session
 from course.curriculum import SLUG
 from course.errors import InvalidInputError, NotFoundError, RefusedError
 from course.models import Cohort, Course, Enrollment
-from course.states import CohortState
+from course.states import OPEN_ENROLLMENT, CohortState
+
+S = CohortState
 
 EVERGREEN, REHEARSAL = "evergreen", "rehearsal"
 RESERVED = ("signup", "embed", REHEARSAL)  # /c/<course>/signup and …/embed are pages
@@ -135,23 +138,89 @@ def _require_real(cohort: Cohort) -> None:
         )
 
 
-def set_state(session: Session, cohort: Cohort, state: CohortState) -> bool:
-    """Open or close; False when it was so already. RefusedError for a rehearsal."""
+class Verb(StrEnum):
+    """What may be done with a cohort as it stands."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ARCHIVE = "archive"
+
+
+# For each verb the states that it leads from, and what it leads to; None: as it was before.
+_LEADS: dict[Verb, tuple[frozenset[CohortState], CohortState | None]] = {
+    Verb.OPEN: (frozenset({S.DRAFT, S.CLOSED}), S.OPEN),
+    Verb.CLOSE: (frozenset({S.DRAFT, S.OPEN}), S.CLOSED),
+    Verb.PAUSE: (frozenset({S.OPEN, S.CLOSED}), S.PAUSED),
+    Verb.RESUME: (frozenset({S.PAUSED}), None),
+    Verb.ARCHIVE: (frozenset({S.DRAFT, S.OPEN, S.CLOSED, S.PAUSED}), S.ARCHIVED),
+}
+# In these there is nothing to do.
+_DONE: dict[Verb, frozenset[CohortState]] = {
+    Verb.OPEN: frozenset({S.OPEN}),
+    Verb.CLOSE: frozenset({S.CLOSED}),
+    Verb.PAUSE: frozenset({S.PAUSED}),
+    Verb.RESUME: frozenset({S.OPEN, S.CLOSED}),
+    Verb.ARCHIVE: frozenset({S.ARCHIVED}),
+}
+
+
+def change(session: Session, cohort: Cohort, verb: Verb) -> bool:
+    """Do it; False when it was so already. RefusedError says what stands in the way.
+
+    Who learns in a cohort that is resumed is looked at again, and what became late meanwhile comes
+    as the course says of late lessons: one after the other, never in a burst.
+    """
     _require_real(cohort)
-    changed = session.scalars(
-        update(Cohort)
-        .where(
-            Cohort.id == cohort.id,
-            Cohort.state != state,
-            Cohort.state != CohortState.ARCHIVED,
+    session.refresh(cohort, with_for_update=True)
+    state = CohortState(cohort.state)
+    if state in _DONE[verb]:
+        return False
+    leads_from, leads_to = _LEADS[verb]
+    if state not in leads_from:
+        raise RefusedError(f"Cohort {label(cohort)} is {state}. {_WAY_ON[state]}")
+    if verb is Verb.ARCHIVE:
+        _require_nobody(session, cohort)
+    cohort.state = leads_to or cohort.resumes_as or S.OPEN
+    cohort.resumes_as = state if verb is Verb.PAUSE else None
+    if verb is Verb.RESUME:
+        cohort.look_again_from = 0
+    session.flush()
+    return True
+
+
+_WAY_ON = {
+    S.DRAFT: "Open it first: minicourse cohort open",
+    S.OPEN: "Pause it first: minicourse cohort pause",
+    S.CLOSED: "Pause it first: minicourse cohort pause",
+    S.PAUSED: "Let it go on first: minicourse cohort resume",
+    S.ARCHIVED: "Make another: minicourse cohort create --help",
+}
+
+
+def _require_nobody(session: Session, cohort: Cohort) -> None:
+    learners = sum(counts(session, cohort).get(state, 0) for state in OPEN_ENROLLMENT)
+    if learners:
+        raise RefusedError(
+            f"Cohort {label(cohort)} has {learners:,} who wait or learn. "
+            "Close it and let them finish, or pause it: minicourse cohort pause"
         )
-        .values(state=state)
-        .returning(Cohort.id)
-        .execution_options(synchronize_session=False)
+
+
+def make_front(session: Session, cohort: Cohort) -> bool:
+    """Have the course's page fill it; False when it does so already."""
+    _require_real(cohort)
+    if cohort.state == S.ARCHIVED:
+        raise RefusedError(f"Cohort {label(cohort)} is archived. {_WAY_ON[S.ARCHIVED]}")
+    if cohort.is_front:
+        return False
+    session.execute(
+        update(Cohort).where(Cohort.course_id == cohort.course_id).values(is_front=False)
     )
-    done = changed.first() is not None
-    session.refresh(cohort)
-    return done
+    cohort.is_front = True
+    session.flush()
+    return True
 
 
 def counts(session: Session, cohort: Cohort) -> dict[str, int]:

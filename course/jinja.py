@@ -107,8 +107,10 @@ def refused(file: str, line: int, message: str) -> TemplateError:
 class located:  # noqa: N801 (reads as a word in `with located(…)`)
     """Turns Jinja's run-time errors into TemplateError with the template's file and line."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Mapping[str, str], name: str = "?") -> None:
+        """`name` is the template that is at fault where none of `sources` was running."""
         self.sources = sources
+        self.name = name
 
     def __enter__(self) -> None: ...
 
@@ -120,6 +122,6 @@ class located:  # noqa: N801 (reads as a word in `with located(…)`)
             raise refused(error.name or "?", error.lineno, error.message or "") from None
         if not frames and not isinstance(error, JinjaError):
             return
-        file, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else ("?", 1)
+        file, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else (self.name, 1)
         words = str(error) if isinstance(error, UndefinedError | SecurityError) else repr(error)
         raise refused(file, line, words) from None

@@ -123,12 +123,13 @@ class Splitter:
         """
         environment = make_environment(part)
         closure = _Closure(environment, sources, self.fields)
-        closure.follow(name)
-        closure.refuse_undeclared(known | self.fields)
-        rewriter = _Rewriter(self, environment, part)
-        trees = {file: rewriter.rewrite(file, tree) for file, tree in closure.trees.items()}
-        environment.loader = TreeLoader(trees)
-        with located(sources):
+        # What is made of constants alone is calculated at once, and may fail at once.
+        with located(sources, name):
+            closure.follow(name)
+            closure.refuse_undeclared(known | self.fields)
+            rewriter = _Rewriter(self, environment, part)
+            trees = {file: rewriter.rewrite(file, tree) for file, tree in closure.trees.items()}
+            environment.loader = TreeLoader(trees)
             return Split(environment.get_template(name), sources)
 
     def tag_for(

@@ -118,6 +118,7 @@ class Cohort(Base):
     starts_on: Mapped[date | None]  # None: rolling
     zone: Mapped[str | None]
     is_front: Mapped[bool] = mapped_column(default=False)
+    resumes_as: Mapped[str | None]  # the state before it was paused
     # A rehearsal: its lessons come so many seconds apart, whatever the course says.
     rehearsal_every: Mapped[int | None]
     # The planner looks at everyone again, and has come as far as this enrollment; None: it is done.

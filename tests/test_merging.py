@@ -113,6 +113,11 @@ def test_the_rest_is_refused_with_file_and_line(template: str, message: str) -> 
     assert "\n" not in str(error.value)
 
 
+def test_constants_that_fail_are_refused_at_once() -> None:
+    with pytest.raises(TemplateError, match="main:1: .*no element 0"):
+        split({"main": "{% if ''[0] ~ name %}x{% endif %}"})
+
+
 def test_an_error_while_rendering_names_file_and_line() -> None:
     splitter, template = split({"main": "a\n{{ course.nothing }}"})
     with pytest.raises(TemplateError, match="main:2: .*no attribute 'nothing'"):
@@ -162,7 +167,7 @@ def test_values_that_look_like_tags_are_left_alone() -> None:
     assert mail == Mail("", "", f"{other}|DE")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sources=made_templates.sources, person=made_templates.people, other=made_templates.people)
 def test_whatever_is_let_through_equals_plain_jinja(
     sources: dict[str, str], person: dict[str, object], other: dict[str, object]

@@ -168,7 +168,10 @@ def test_the_public_finds_no_way_into_it(world: World) -> None:
     with world.database.writing() as session:
         cohort = cohorts.find(session, "job-search/rehearsal")
         assert cohort.state == "closed"
-        for refuse in (cohorts.require_open, lambda c: cohorts.set_state(session, c, "open")):
+        for refuse in (
+            cohorts.require_open,
+            lambda c: cohorts.change(session, c, cohorts.Verb.OPEN),
+        ):
             with pytest.raises(RefusedError, match="minicourse course rehearse job-search"):
                 refuse(cohort)
 

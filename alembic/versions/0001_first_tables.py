@@ -144,6 +144,7 @@ def upgrade() -> None:
         sa.Column("starts_on", sa.Date(), nullable=True),
         sa.Column("zone", sa.Text(), nullable=True),
         sa.Column("is_front", sa.Boolean(), nullable=False),
+        sa.Column("resumes_as", sa.Text(), nullable=True),
         sa.Column("rehearsal_every", sa.Integer(), nullable=True),
         sa.Column(
             "look_again_from", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True

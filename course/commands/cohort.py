@@ -8,8 +8,11 @@ import click
 from sqlalchemy.orm import Session
 
 from course import audit, cohorts, courses
+from course.cohorts import Verb
 from course.commands.context import (
     Context,
+    ask,
+    dry_run_option,
     json_option,
     known_zone,
     load,
@@ -17,15 +20,16 @@ from course.commands.context import (
     print_json,
     print_table,
     say,
+    yes_option,
 )
-from course.errors import InvalidInputError, RefusedError
+from course.errors import InvalidInputError
 from course.models import Cohort, Course
-from course.states import CohortState, EnrollmentState
+from course.states import EnrollmentState
 
 
 @click.group()
 def cohort() -> None:
-    """Cohorts: create, list, show, open, close.
+    """Cohorts: create, list, show, open, close, pause, resume, front, archive.
 
     A cohort is written COURSE/NAME, or NAME where only one course has it.
 
@@ -183,7 +187,7 @@ def open_(name: str) -> None:
     Example:
       minicourse cohort open job-search/spring
     """
-    _set_state(name, CohortState.OPEN)
+    _do(name, Verb.OPEN)
 
 
 @cohort.command()
@@ -195,25 +199,103 @@ def close(name: str) -> None:
     Example:
       minicourse cohort close job-search/spring
     """
-    _set_state(name, CohortState.CLOSED)
+    _do(name, Verb.CLOSE)
 
 
-def _set_state(name: str, state: CohortState) -> None:
+@cohort.command()
+@click.argument("name", metavar="COURSE/NAME")
+@dry_run_option
+@yes_option
+def pause(name: str, dry_run: bool, yes: bool) -> None:
+    """Send no lessons to a cohort until it is resumed. Nobody loses any.
+
+    \b
+    Examples:
+      minicourse cohort pause job-search/spring --dry-run
+      minicourse cohort pause job-search/spring --yes
+    """
+    _do(name, Verb.PAUSE, dry_run=dry_run, yes=yes, question="{learners} get no lessons")
+
+
+@cohort.command()
+@click.argument("name", metavar="COURSE/NAME")
+@dry_run_option
+@yes_option
+def resume(name: str, dry_run: bool, yes: bool) -> None:
+    """Let a paused cohort go on. What became late comes one by one, as the course says.
+
+    \b
+    Examples:
+      minicourse cohort resume job-search/spring --dry-run
+      minicourse cohort resume job-search/spring --yes
+    """
+    _do(name, Verb.RESUME, dry_run=dry_run, yes=yes, question="{learners} get lessons again")
+
+
+@cohort.command()
+@click.argument("name", metavar="COURSE/NAME")
+def archive(name: str) -> None:
+    """Put a cohort away for good: one that nobody waits or learns in any more.
+
+    \b
+    Example:
+      minicourse cohort archive job-search/spring
+    """
+    _do(name, Verb.ARCHIVE)
+
+
+@cohort.command()
+@click.argument("name", metavar="COURSE/NAME")
+def front(name: str) -> None:
+    """Have the course's page fill this cohort from now on.
+
+    \b
+    Example:
+      minicourse cohort front job-search/spring
+    """
     context = load()
 
     def work(session: Session) -> tuple[str, bool]:
         found = cohorts.find(session, name)
-        label, was = cohorts.label(found), found.state
-        changed = cohorts.set_state(session, found, state)
-        if found.state != state:
-            raise RefusedError(
-                f"Cohort {label} is {found.state}. Make another: minicourse cohort create --help"
-            )
+        changed = cohorts.make_front(session, found)
         if changed:
-            audit.record(
-                session, context.who, f"cohort {state}", context.now, cohort=label, was=was
-            )
-        return label, changed
+            _record(session, context, found, "front")
+        return cohorts.label(found), changed
 
     label, changed = context.raw_database.run(work)
-    click.echo(f"{label} is {state}" if changed else f"{label} was {state} already")
+    click.echo(f"{label} is the front{'' if changed else ' already'}")
+
+
+def _do(
+    name: str, verb: Verb, *, dry_run: bool = False, yes: bool = True, question: str = ""
+) -> None:
+    """Whatever touches more than one person is asked about first, with their number."""
+    context = load()
+    with context.raw_database.writing() as session:
+        found = cohorts.find(session, name)
+        learners = cohorts.counts(session, found).get(EnrollmentState.ACTIVE, 0)
+        would = cohorts.change(session, found, verb)
+        label, state = cohorts.label(found), found.state
+        session.rollback()
+    if not would:
+        click.echo(f"{label} was {state} already")
+        return
+    told = question.format(learners=f"{learners:,} {'person' if learners == 1 else 'people'}")
+    if dry_run:
+        click.echo(f"{label} would be {state}; {told}")
+        return
+    if learners > 1 and question:
+        ask(f"{label}: {told}. Go on?", yes)
+
+    def work(session: Session) -> None:
+        cohort = cohorts.find(session, name)
+        if cohorts.change(session, cohort, verb):
+            _record(session, context, cohort, verb)
+
+    context.raw_database.run(work)
+    click.echo(f"{label} is {state}")
+
+
+def _record(session: Session, context: Context, found: Cohort, verb: str) -> None:
+    label = cohorts.label(found)
+    audit.record(session, context.who, f"cohort {verb}", context.now, cohort=label)

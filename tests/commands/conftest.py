@@ -18,6 +18,7 @@ from tests.terminal import Answer, run
 from tests.world import World
 
 Minicourse = Callable[..., Answer]
+NOBODY = "http://127.0.0.1:1"  # listens there, whatever else runs on this machine
 
 
 @pytest.fixture

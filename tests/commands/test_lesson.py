@@ -13,7 +13,7 @@ from sqlalchemy import update
 from course.mailer import Answer, Verdict
 from course.models import Subscriber
 from course.preview import serving
-from tests.commands.conftest import Minicourse, edit, lesson_row
+from tests.commands.conftest import NOBODY, Minicourse, edit, lesson_row
 from tests.world import World
 
 ME = "me@example.com"
@@ -90,7 +90,10 @@ def test_nothing_leaves_when_one_of_all_cannot_be_sent(
     assert subjects(sandbox) == []
 
 
-def test_without_a_stand_in_it_says_how_to_start_one(minicourse: Minicourse) -> None:
+def test_without_a_stand_in_it_says_how_to_start_one(
+    minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENDGRID_HOST", NOBODY)
     answer = minicourse("lesson", "test", "welcome", "--to", ME)
     assert answer.status == 1
     assert answer.err.endswith("minicourse sandbox\n")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from course.commands import rehearse
-from tests.commands.conftest import Minicourse, edit
+from tests.commands.conftest import NOBODY, Minicourse, edit
 from tests.world import World
 
 ME = "me@example.com"
@@ -61,8 +61,14 @@ def test_a_whole_course_comes_in_order_and_is_told_line_by_line(
 
 
 def test_it_waits_for_the_click_and_says_where_the_mail_is(
-    world: World, sandbox: Any, waiting: Waiting, minicourse: Minicourse
+    world: World,
+    sandbox: Any,
+    waiting: Waiting,
+    minicourse: Minicourse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PUBLIC_URL", NOBODY)
+
     def click(round_: int) -> None:
         if round_ == 3:
             assert world.confirm(world.rows()[0].enrollment_id)
@@ -188,8 +194,9 @@ def test_what_cannot_be_is_told(
 
 
 def test_without_a_stand_in_nobody_is_signed_up(
-    world: World, waiting: Waiting, minicourse: Minicourse
+    world: World, waiting: Waiting, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SENDGRID_HOST", NOBODY)
     answer = minicourse(*REHEARSE, "--to", ME)
     assert answer.status == 1
     assert answer.err.endswith("minicourse sandbox\n")
