@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine
 
-from course import db, rendering, sources
+from course import checking, db, rendering, sources
+from course.checking import Survey
 from course.db import Database, migrate
 from course.rendering import CompiledCourse, Site
 from course.settings import Settings
+from course.sources import Source
 from tests import postgres
 from tests.world import World, found, make_home
 
@@ -36,10 +38,21 @@ def _load_once(slug: str, files: Mapping[str, str], site: Site, **rest: str) -> 
     return _loaded[key]
 
 
+_survey, _surveyed = checking.survey, dict[object, Survey]()
+
+
+def _survey_once(source: Source, site: Site, *, where: str | None = None) -> Survey:
+    key = (source.slug, sources.content_hash(source.files), site, where)
+    if key not in _surveyed:
+        _surveyed[key] = _survey(source, site, where=where)
+    return _surveyed[key]
+
+
 @pytest.fixture(autouse=True)
 def each_course_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are few courses, and many worlds that apply and send them."""
+    """There are few courses, and many worlds that check, apply and send them."""
     monkeypatch.setattr(rendering, "load_course", _load_once)
+    monkeypatch.setattr(checking, "survey", _survey_once)
 
 
 _make_engine, _engines = db._make_engine, dict[str, Engine]()
