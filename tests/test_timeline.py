@@ -24,6 +24,8 @@ from course.states import CohortState, DeliveryState, SuppressionReason
 from course.timeline import Timeline
 from tests.world import HERE, World
 
+pytestmark = pytest.mark.e2e  # whole courses are lived through.
+
 BERLIN = ZoneInfo("Europe/Berlin")
 # The Friday before summer time begins in Berlin, and the one before it ends.
 SPRING = datetime(2027, 3, 26, 17, 30, tzinfo=UTC)

@@ -16,6 +16,8 @@ from tests.crash.labels import all_labels
 from tests.standin import Log, StandIn, Taken, read_log, serving, tell
 from tests.world import START, World
 
+pytestmark = pytest.mark.e2e  # a process ends at each step.
+
 _DAYS = 15  # more than enough for these
 LESSONS = ["welcome", "network", "market"]
 
