@@ -128,7 +128,7 @@ def _over(alert: Alert) -> Note:
 
 def test(office: Office) -> bool:
     """A mail that only shows that such mails arrive."""
-    text = "This is how you will be told when something needs you. Nothing does now.\n"
+    text = "This is how you will be told when something needs you.\n"
     return _send(office, Note("Alerts arrive", text))
 
 

@@ -39,7 +39,7 @@ def doctor(test_alert: bool, as_json: bool) -> None:
 
 
 def _try_alerts(*, as_json: bool) -> None:
-    from course import alerts  # only those who send need these
+    from course import alerts, watch  # only those who send need these
     from course.heartbeat import Heartbeat
 
     here = load()
@@ -52,7 +52,11 @@ def _try_alerts(*, as_json: bool) -> None:
     else:
         checks.append(Check("alert", "ALERT_EMAIL is not set", "Set it to be told"))
     if settings.heartbeat_url:
-        heard = Heartbeat(settings.heartbeat_url).send()
+        with here.raw_database.reading() as session:
+            found = watch.causes(session, settings, here.now, here.clock.real())
+        # What is held stays told: a test must not say that all is well.
+        trouble = "; ".join(cause.what for cause in found if cause.stops_all)
+        heard = Heartbeat(settings.heartbeat_url).send(trouble)
         checks.append(Check("heartbeat", "sent", None if heard else "Check HEARTBEAT_URL"))
     else:
         checks.append(Check("heartbeat", "HEARTBEAT_URL is not set: nobody hears when all stops"))

@@ -10,7 +10,7 @@ from course import installation, readiness
 from course.account import Account, AccountError, Webhook
 from course.commands.context import Context, load, say
 from course.errors import RefusedError
-from course.settings import Settings
+from course.settings import SENDGRID, Settings
 
 _KEY_NAME = "SENDGRID_WEBHOOK_PUBLIC_KEY"
 _LOOK_SECONDS = 0.3
@@ -54,8 +54,11 @@ def setup(steps: bool, wait: int) -> None:
       minicourse sendgrid setup --steps
     """
     here = load()
+    if steps:
+        click.echo(_by_hand(here.settings))
+        return
     _require_public(here.settings)
-    key = "" if steps else _ask()
+    key = _ask()
     if not key:
         click.echo(_by_hand(here.settings))
         return
@@ -67,6 +70,11 @@ def setup(steps: bool, wait: int) -> None:
 
 
 def _require_public(settings: Settings) -> None:
+    if settings.sendgrid_api_key is None and settings.sendgrid_host == SENDGRID:
+        raise RefusedError(
+            "SENDGRID_API_KEY is not set, so that mail goes to the sandbox. Set it first; what it "
+            "needs says: minicourse live"
+        )
     if not settings.sandboxed and not settings.public_url.startswith("https://"):
         raise RefusedError(
             f"PUBLIC_URL is {settings.public_url}: SendGrid cannot post there. Set it to the "
@@ -95,7 +103,9 @@ def _made(account: Account, settings: Settings) -> Webhook:
         if error.is_refused:
             say("It needs a key with Full Access. Without one: minicourse sendgrid setup --steps")
         raise
-    click.echo(f"✓ {'Changed' if known else 'Made'} the webhook: {made.url}")
+    click.echo(
+        f"✓ {'Changed' if known else 'Made'} the webhook at {settings.mail_host}: {made.url}"
+    )
     return made
 
 

@@ -58,7 +58,7 @@ def test_it_is_made_signed_and_heard(
         monkeypatch.setattr("sys.stdin", io.StringIO("SG.full\n"))
         answer = minicourse("sendgrid", "setup", "--wait", "20")
         assert answer.status == 0, answer.err
-        assert f"✓ {made} the webhook" in answer.out
+        assert f"✓ {made} the webhook at http://127.0.0.1" in answer.out
         assert "✓ Heard its test event." in answer.out
     with world.database.reading() as session:
         here = installation.get(session)
@@ -144,3 +144,10 @@ def test_from_an_account_to_a_live_database(
     assert not [line for line in done.out.splitlines() if line.startswith(("✗", "?"))]
     with world.database.reading() as session:
         assert not installation.is_sandbox(session)
+
+
+def test_without_an_api_key_nothing_is_set_up(minicourse: Minicourse) -> None:
+    """It would be the sandbox's account, and look as if it were SendGrid's."""
+    answer = minicourse("sendgrid", "setup")
+    assert answer.status == 1
+    assert "SENDGRID_API_KEY is not set" in answer.err
