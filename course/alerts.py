@@ -9,7 +9,7 @@ from html import escape
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from course import watch
+from course import installation, watch
 from course.answers import Verdict
 from course.db import real_now
 from course.mailer import Outgoing, Personalization
@@ -36,15 +36,12 @@ class Note:
 def look(office: Office) -> list[Cause]:
     """Write down what began and what is over, and tell of both; returns what stands."""
     settings = office.settings
-    now = office.clock.now()
-
-    def work(session: Session) -> list[Cause]:
+    with office.database.reading() as session:
         real = real_now(session)
-        found = watch.causes(session, settings, now, real)
-        _write_down(session, found, real)
-        return found
-
-    found = office.database.run(work)
+        found = watch.causes(session, settings, office.clock.now(), real)
+        known = set(session.scalars(_STANDING.with_only_columns(Alert.cause)))
+    if known != {cause.name for cause in found}:
+        office.database.run(lambda s: _write_down(s, found, real))
     if settings.alert_email:
         tell(office)
     return found
@@ -196,6 +193,9 @@ def send_digest(office: Office) -> bool:
     if not settings.alert_email or period is None:
         return False
     real = office.clock.real()
+    with office.database.reading() as session:
+        if not _is_digest_due(installation.get(session), period, real):
+            return False
     claimed = office.database.run(lambda s: _claim_digest(s, period, real))
     if claimed is None:
         return False
@@ -208,11 +208,15 @@ def _claim_digest(session: Session, period: timedelta, real: datetime) -> dateti
     """Since when the digest tells, if it is time for one: at seven, on Mondays if weekly. The very
     first comes when its first period is over."""
     here = session.get_one(Installation, 1, with_for_update=True)
-    last = here.digest_at or here.created_at
-    if last >= _latest(period, real):
+    if not _is_digest_due(here, period, real):
         return None
+    last = here.digest_at or here.created_at
     here.digest_at = real
     return last
+
+
+def _is_digest_due(here: Installation, period: timedelta, real: datetime) -> bool:
+    return (here.digest_at or here.created_at) < _latest(period, real)
 
 
 def _latest(period: timedelta, real: datetime) -> datetime:

@@ -352,6 +352,17 @@ def explained(settings: Settings) -> Iterator[None]:
         raise DatabaseError(_unopenable(settings, error)) from None
 
 
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database as it is, migrated or not, for the length of the block."""
+    database = Database(settings.database)
+    try:
+        with explained(settings):
+            yield database
+    finally:
+        database.dispose()
+
+
 def _unopenable(settings: Settings, error: DBAPIError) -> str:
     reason = " ".join(str(error.orig).split())  # a server's words may be several lines
     path = settings.database_path

@@ -152,7 +152,7 @@ def _running(database: Database, settings: Settings) -> Iterator[Check]:
     with database.reading() as session:
         real = real_now(session)
         causes = watch.causes(session, settings, now, real)
-        stuck = _oldest_lease(session, real)
+        abandoned = _abandoned(session, real)
         forecast = session.scalar(
             select(Forecast.lessons).where(~Forecast.is_order).order_by(Forecast.id.desc()).limit(1)
         )
@@ -162,13 +162,13 @@ def _running(database: Database, settings: Settings) -> Iterator[Check]:
         yield Check("clock", found, "Let both follow a time server (timedatectl set-ntp true)")
     for cause in causes:
         yield Check("sending", cause.what, cause.command)
-    if stuck:
-        found = f"{stuck:,} mails were taken in hand and not brought to an end"
+    if abandoned:
+        found = f"{abandoned:,} mails were taken in hand and not brought to an end"
         yield Check("leases", found, "Start what brings them to an end: minicourse up")
     yield from _room(settings, forecast or 0)
 
 
-def _oldest_lease(session: Session, real: datetime) -> int:
+def _abandoned(session: Session, real: datetime) -> int:
     return (
         session.scalar(select(func.count()).where(Delivery.lease_until < real - LEASE_IS_OLD)) or 0
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
 
-from sqlalchemy import and_, exists, not_, or_, select
+from sqlalchemy import and_, not_, select
 from sqlalchemy.orm import Session
 
-from course import courses, ledger, planning, progress, timing
+from course import courses, ledger, planning, progress, suppressions, timing
 from course.db import among
-from course.models import Cohort, Delivery, Enrollment, Subscriber, Suppression
+from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.planning import Clock, Learner, Pace, PaceOf
 from course.progress import Story
 from course.states import RUNNING_COHORT, DeliveryState, EnrollmentState, MessageKind
@@ -140,22 +140,7 @@ def _learners(session: Session, cohort_id: int) -> Iterator[Sequence[Learner]]:
 
 
 # Nothing leaves to others, although they may be enrolled: an import leaves that as it is.
-_MAILABLE = and_(
-    Subscriber.email.is_not(None),
-    not_(
-        exists(
-            select(1)
-            .where(
-                Suppression.email_hash == Subscriber.email_hash,
-                or_(
-                    Suppression.course_id.is_(None),
-                    Suppression.course_id == Enrollment.course_id,
-                ),
-            )
-            .correlate(Subscriber, Enrollment)
-        )
-    ),
-)
+_MAILABLE = and_(Subscriber.email.is_not(None), not_(suppressions.bars_learner()))
 
 
 def _waiting(session: Session, ids: Sequence[int]) -> Mapping[int, list[Waiting]]:

@@ -3,8 +3,7 @@ with a hold on everything. Whatever does not fit is said before anything is chan
 
 import shlex
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +15,9 @@ from course import audit, backups, dumps, holds, keys, soundness
 from course.db import (
     Database,
     Standing,
-    explained,
     migrate,
     newest_migration,
+    opened,
     refusal,
     shown,
     standing,
@@ -73,7 +72,7 @@ def _restore_file(
     with placed(path) as part:
         backups.copy(order.file, part)
         aside = settings.model_copy(update={"database_url": f"sqlite:///{part}"})
-        with _opened(aside) as database:
+        with opened(aside) as database:
             _require_usable(database, aside, order.file)
             with database.reading() as session:
                 facts = keys.stored_in(session)
@@ -86,7 +85,7 @@ def _restore_file(
 
 
 def _restore_dump(settings: Settings, order: Order, in_use: Keys) -> Restored:
-    with _opened(settings) as database:
+    with opened(settings) as database:
         _require_empty(database, settings)
         keys.require_fitting(settings, in_use, keys.dumped_in(order.file), order.file)
         version = next(dumps.rows(order.file, "alembic_version"), {}).get("version_num")
@@ -195,16 +194,6 @@ def _newer(file: Path) -> RefusedError:
 
 
 # The file -----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database)
-    try:
-        with explained(settings):
-            yield database
-    finally:
-        database.dispose()
 
 
 def _make_one_file(path: Path) -> None:

@@ -1,14 +1,12 @@
 """The first start: keys, database, courses. What is there already is left as it is."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from course import backups, courses, installation, rendering, sources
-from course.db import Database, Standing, explained, migrate, refusal, require_there, standing
+from course.db import Standing, explained, migrate, opened, refusal, require_there, standing
 from course.installation import SandboxKeys
 from course.settings import SOURCE_ROOT, Settings
 from course.sources import Source
@@ -82,7 +80,7 @@ def _look(settings: Settings) -> Standing:
     """What is not there yet is as good as empty."""
     if settings.database_path is not None and not settings.database_path.exists():
         return Standing.EMPTY
-    with _opened(settings) as database:
+    with opened(settings) as database:
         return standing(database)
 
 
@@ -90,19 +88,9 @@ def _with_its_keys(settings: Settings) -> Settings:
     """Keys are never made anew: what was hashed with lost ones would be nobody's."""
     if settings.key_path is not None and settings.key_path.exists():
         settings = settings.with_made_keys()  # perhaps by an `init` that was quicker
-    with _opened(settings) as database, database.reading() as session:
+    with opened(settings) as database, database.reading() as session:
         installation.check_keys(session, settings)
     return settings
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database)
-    try:
-        with explained(settings):
-            yield database
-    finally:
-        database.dispose()
 
 
 def _fill(
@@ -110,7 +98,7 @@ def _fill(
 ) -> bool:
     """In one transaction the installation and all its courses, or nothing."""
     assert settings.hash_key is not None
-    with _opened(settings) as database, database.writing() as session:
+    with opened(settings) as database, database.writing() as session:
         if installation.exists(session):
             return False  # another `init` was quicker
         installation.create(session, settings.hash_key.get_secret_value(), keys, now)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from course.models import Delivery, Subscriber, Suppression
+from course.models import Delivery, Enrollment, Subscriber, Suppression
 from course.rowsets import RowSet, insert_from, run
 from course.states import OWN_WISH, MessageKind, SuppressionReason
 
@@ -32,6 +32,18 @@ def suppressed(email_hash: Any) -> ColumnElement[bool]:
             ),
         )
         .correlate(Delivery, Subscriber)
+    )
+
+
+def bars_learner() -> ColumnElement[bool]:
+    """SQL over Enrollment and Subscriber: an entry stands against the lessons of that course."""
+    return exists(
+        select(1)
+        .where(
+            Suppression.email_hash == Subscriber.email_hash,
+            or_(Suppression.course_id.is_(None), Suppression.course_id == Enrollment.course_id),
+        )
+        .correlate(Subscriber, Enrollment)
     )
 
 

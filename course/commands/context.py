@@ -22,6 +22,7 @@ from course.errors import InvalidInputError
 from course.settings import Settings
 
 if TYPE_CHECKING:
+    from course.mailer import Mailer
     from course.office import Office
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,19 +67,24 @@ class Context:
     def office(self) -> "Office":
         """What sending needs. A database that is a copy is held before anything is sent."""
         from course import copies  # only those who send need these
-        from course.mailer import Mailer
         from course.office import Office
 
+        hold = copies.notice(self.database, self.settings, self.now, self.clock.real())
+        if hold is not None:
+            say(f"Held: {hold.why}. To let it send: minicourse send release {hold.id}")
+        return Office(self.database, self.settings, self.mailer, self.clock)
+
+    @cached_property
+    def mailer(self) -> "Mailer":
+        """With the key of the settings, or to the sandbox."""
+        from course.mailer import Mailer
+
         key = self.settings.sendgrid_api_key
-        mailer = Mailer(
+        return Mailer(
             key.get_secret_value() if key else "sandbox",
             self.settings.mail_host,
             self.settings.call_deadline_seconds,
         )
-        hold = copies.notice(self.database, self.settings, self.now, self.clock.real())
-        if hold is not None:
-            say(f"Held: {hold.why}. To let it send: minicourse send release {hold.id}")
-        return Office(self.database, self.settings, mailer, self.clock)
 
     @property
     def hash_key(self) -> str:

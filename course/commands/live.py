@@ -80,7 +80,6 @@ def live(
 def _send_test(here: Context, address: str) -> None:
     """The first course's first lesson, as a test, whoever came in sandbox mode."""
     from course import rendering, trial
-    from course.mailer import Mailer
     from course.office import Office, site_of
 
     settings = here.settings
@@ -93,9 +92,7 @@ def _send_test(here: Context, address: str) -> None:
     source = sources.read(settings.home, folders[0].name)
     course = rendering.load_course(source.slug, source.files, site_of(settings))
     slug = course.course.lessons[0].slug
-    key = settings.sendgrid_api_key.get_secret_value()
-    mailer = Mailer(key, settings.mail_host, settings.call_deadline_seconds)
-    office = Office(here.raw_database, settings, mailer, here.clock)
+    office = Office(here.raw_database, settings, here.mailer, here.clock)
     letter = trial.outgoing(settings, course, slug, samples.PEOPLE[0].person, to)
     trial.send(office, letter)
     say(f"Sent to {to}: {source.slug}/{slug}. Look into the inbox, and into its spam folder.")
