@@ -65,6 +65,7 @@ _GLANCE = select(
             # A lease that ends far ahead was written before the clock stepped back.
             or_(Delivery.lease_until <= bindparam("real"), Delivery.lease_until > bindparam("far"))
         ),
+        exists().where(Enrollment.paused_until <= bindparam("now")),
         exists().where(Cohort.look_again_from.is_not(None)),
         exists().where(Hold.ended_at.is_(None), Hold.probe_at <= bindparam("real")),
     ).label("is_due"),

@@ -113,6 +113,11 @@ def _weekday(value: object) -> int:
     raise ValueError(f"{value!r} is no weekday; use {', '.join(WEEKDAYS)}")
 
 
+def parse_weekdays(text: str) -> frozenset[int]:
+    """`mon,wed,fri`; ValueError names what is no day."""
+    return frozenset(_weekday(word.strip()) for word in text.split(","))
+
+
 def _one_line(value: str) -> str:
     if not value.isprintable():
         raise ValueError("must be one line; put it in quotes on the line of its key")
@@ -328,12 +333,15 @@ class Course:
         """Whether the form has a question for that field."""
         return name in self.fields and bool(self.fields[name].ask)
 
-    def rhythm(self, zone: ZoneInfo | None, hour: time | None = None) -> Rhythm:
-        """For somebody in that zone, at the hour that they chose, if any."""
+    def rhythm(
+        self, zone: ZoneInfo | None, hour: time | None = None, weekdays: str | None = None
+    ) -> Rhythm:
+        """For somebody in that zone, at the hour that they chose, if any, and on the days of their
+        cohort (`mon,wed`), where it has its own."""
         opens, closes = self.schedule.window or (self.schedule.hour, None)
         return Rhythm(
             zone=zone or self.schedule.zone,
-            weekdays=frozenset(self.schedule.weekdays),
+            weekdays=parse_weekdays(weekdays) if weekdays else frozenset(self.schedule.weekdays),
             at=hour or opens,
             until=None if hour else closes,
             skip_dates=frozenset(self.schedule.skip_dates),

@@ -213,7 +213,9 @@ def start_of(
     if cohort.starts_on is None:
         return confirmed_at
     named = zone or cohort.zone
-    rhythm = curriculum.rhythm(ZoneInfo(named) if named else None, hour)
+    rhythm = curriculum.rhythm(
+        ZoneInfo(named) if named else None, hour or cohort.hour, cohort.weekdays
+    )
     return max(to_utc(cohort.starts_on, rhythm.at, rhythm.zone), confirmed_at)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from course import courses, ledger, planning, progress, suppressions, timing
 from course.db import among
 from course.models import Cohort, Delivery, Enrollment, Subscriber
-from course.planning import Clock, Learner, Pace, PaceOf
+from course.planning import Learner, Pace, PaceOf
 from course.progress import Story
 from course.states import RUNNING_COHORT, DeliveryState, EnrollmentState, MessageKind
 from course.timing import DAY, local_date
@@ -47,8 +47,7 @@ def of_cohort(session: Session, cohort: Cohort, now: datetime, days: int) -> Loa
     Some are read at a time, so that a cohort of any size takes the same memory.
     """
     curriculum = courses.by_id(session, cohort.course_id).curriculum
-    clock = Clock(cohort.course_id, cohort.zone, None, cohort.rehearsal_every)
-    zone = planning.rhythm(curriculum, clock).zone
+    zone = planning.rhythm(curriculum, planning.clock_in(cohort, None, None)).zone
     today = local_date(now, zone)
     end = timing.to_utc(today + days * DAY, time(0), zone)
     learners, found = 0, Counter[date]()

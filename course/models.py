@@ -117,6 +117,12 @@ class Cohort(Base):
     state: Mapped[str]
     starts_on: Mapped[date | None]  # None: rolling
     zone: Mapped[str | None]
+    # Where it differs from the course: its hour, and its weekdays as `mon,wed`.
+    hour: Mapped[time | None]
+    weekdays: Mapped[str | None]
+    capacity: Mapped[int | None]  # how many may have a place in it; None: as many as like
+    closes_on: Mapped[date | None]  # the last day on which people may sign up
+    latecomers: Mapped[str] = mapped_column(default="join")  # who comes after its start
     is_front: Mapped[bool] = mapped_column(default=False)
     resumes_as: Mapped[str | None]  # the state before it was paused
     # A rehearsal: its lessons come so many seconds apart, whatever the course says.
@@ -136,6 +142,8 @@ class Subscriber(Base):
     name: Mapped[str] = mapped_column(default="")
     zone: Mapped[str | None]
     hour: Mapped[time | None]  # at which they want their lessons; None: as the course says
+    # Where they want their mails from now on; it becomes theirs when it has answered.
+    new_email: Mapped[str | None] = mapped_column(String(320))
     # Made while the database was in sandbox mode: such a person is never mailed for real unless
     # `minicourse live --keep` names them.
     is_sandbox: Mapped[bool] = mapped_column(default=False)
@@ -165,6 +173,13 @@ class Enrollment(Base):
             sqlite_where=text("state = 'active' AND next_due_at IS NOT NULL"),
             postgresql_where=text("state = 'active' AND next_due_at IS NOT NULL"),
         ),
+        # Those who paused until a day.
+        Index(
+            "ix_enrollment_paused_until",
+            "paused_until",
+            sqlite_where=text("paused_until IS NOT NULL"),
+            postgresql_where=text("paused_until IS NOT NULL"),
+        ),
         # A person's links and an import look for whatever they had before, too.
         Index("ix_enrollment_subscriber_id_course_id", "subscriber_id", "course_id"),
         Index("ix_enrollment_cohort_id_state_id", "cohort_id", "state", "id"),
@@ -191,6 +206,7 @@ class Enrollment(Base):
     # The instant from whose local date the first lesson counts.
     starts_at: Mapped[datetime | None]
     next_due_at: Mapped[datetime | None]  # look again at
+    paused_until: Mapped[datetime | None]  # course time; None: until somebody resumes it
     subscriber: Mapped[Subscriber] = relationship()
     cohort: Mapped[Cohort] = relationship()
     course: Mapped[Course] = relationship()
@@ -208,6 +224,33 @@ class Consent(Base):
     source: Mapped[str]  # the page, the file, the link
     wording_version: Mapped[str | None]
     wording_hash: Mapped[str | None]
+    file_hash: Mapped[str | None]  # of the list that an import took them from (SHA-256, hex)
+
+
+class Tag(Base):
+    """A word that an author keeps with a person."""
+
+    __tablename__ = "tag"
+    __table_args__ = (Index("ix_tag_name_subscriber_id", "name", "subscriber_id"),)
+
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscriber.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class Note(Base):
+    """One Markdown file for chosen people of a course, as it was when it was ordered; their ledger
+    rows are named `note:<slug>`."""
+
+    __tablename__ = "note"
+    __table_args__ = (UniqueConstraint("course_id", "slug"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    slug: Mapped[str]
+    text: Mapped[str]
+    content_hash: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
 
 
 class PersonalDetail(Base):

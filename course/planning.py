@@ -38,7 +38,8 @@ class Clock(NamedTuple):
     course_id: int
     zone: str | None
     hour: time | None
-    every: int | None  # a rehearsal's pause, in seconds
+    every: int | None = None  # a rehearsal's pause, in seconds
+    weekdays: str | None = None  # a cohort's own, as `mon,wed`
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,6 +77,7 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
 
     Each gets a ledger row, a new time to be looked at, or its completion, all in this transaction.
     """
+    _wake(session, now, limit)
     _look_again(session, now, limit)
     learners = _due(session, now, limit)
     pace_of = _paces(session, learners)
@@ -164,6 +166,17 @@ def next_lesson(
     )
 
 
+def clock_in(cohort: Cohort, zone: str | None, hour: time | None) -> Clock:
+    """The clock of somebody in that cohort with that zone and hour, where they named one."""
+    return Clock(
+        cohort.course_id,
+        zone or cohort.zone,
+        hour or cohort.hour,
+        cohort.rehearsal_every,
+        cohort.weekdays,
+    )
+
+
 def pace(curriculum: Curriculum, clock: Clock) -> Pace:
     """How that course goes on that clock."""
     return Pace(
@@ -177,7 +190,8 @@ def pace(curriculum: Curriculum, clock: Clock) -> Pace:
 @lru_cache(maxsize=4096)
 def rhythm(curriculum: Curriculum, clock: Clock) -> Rhythm:
     """When that course's lessons come on that clock."""
-    found = curriculum.rhythm(ZoneInfo(clock.zone) if clock.zone else None, clock.hour)
+    zone = ZoneInfo(clock.zone) if clock.zone else None
+    found = curriculum.rhythm(zone, clock.hour, clock.weekdays)
     return replace(found, every=timedelta(seconds=clock.every)) if clock.every else found
 
 
@@ -189,8 +203,9 @@ def learners_where(session: Session, *where: Any) -> list[Learner]:
 _CLOCK = (
     Enrollment.course_id,
     func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
-    Subscriber.hour,
+    func.coalesce(Subscriber.hour, Cohort.hour).label("hour"),
     Cohort.rehearsal_every,
+    Cohort.weekdays,
 )
 _LEARNERS = (
     select(
@@ -218,7 +233,7 @@ def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
 
 
 def _clock(row: Row[*tuple[Any, ...]]) -> Clock:
-    return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every)
+    return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every, row.weekdays)
 
 
 def paces(session: Session, course_ids: Collection[int]) -> PaceOf:
@@ -275,6 +290,38 @@ def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledg
     return replace(
         mail, due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted
     )
+
+
+# After a pause ------------------------------------------------------------------------------------
+
+
+def _wake(session: Session, now: datetime, limit: int) -> None:
+    """Those whose pause is over go on; what became late meanwhile is treated as late."""
+    over = session.scalars(
+        select(Enrollment.id)
+        .where(Enrollment.paused_until <= now)
+        .order_by(Enrollment.paused_until)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).all()
+    resume(session, over, now)
+
+
+def resume(session: Session, enrollment_ids: Sequence[int], now: datetime) -> int:
+    """paused → active; returns how many were paused."""
+    if not enrollment_ids:
+        return 0
+    found = rows(
+        session,
+        update(Enrollment)
+        .where(
+            among(session, Enrollment.id, enrollment_ids),
+            Enrollment.state == EnrollmentState.PAUSED,
+        )
+        .values(state=EnrollmentState.ACTIVE, paused_until=None, next_due_at=now)
+        .returning(Enrollment.id),
+    )
+    return len(found.all())
 
 
 # After an edit ------------------------------------------------------------------------------------

@@ -8,7 +8,17 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, courses, due, enrollment, fields, history, suppressions
+from course import (
+    audit,
+    cohorts,
+    courses,
+    due,
+    enrollment,
+    fields,
+    history,
+    selecting,
+    suppressions,
+)
 from course.curriculum import Value
 from course.due import Next
 from course.enrollment import Origin, Person, Scope
@@ -16,6 +26,7 @@ from course.errors import NotFoundError, RefusedError
 from course.history import Filter, Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.people import email_hash, parse_email
+from course.selecting import Selection
 from course.states import OWN_WISH, DeliveryState, EnrollmentState, MessageKind
 
 ORIGIN = Origin("command line")
@@ -131,23 +142,9 @@ def _require_mailable(session: Session, email: str, hashed: str, cohort: Cohort)
             )
 
 
-def listing(
-    session: Session,
-    *,
-    course_id: int | None = None,
-    cohort_id: int | None = None,
-    state: str | None = None,
-    limit: int | None = None,
-) -> list[Line]:
+def listing(session: Session, chosen: Selection, *, limit: int | None = None) -> list[Line]:
     """Enrollments, the newest first."""
-    statement = _with_progress(session).limit(limit)
-    for column, value in (
-        (Enrollment.course_id, course_id),
-        (Enrollment.cohort_id, cohort_id),
-        (Enrollment.state, state),
-    ):
-        if value is not None:
-            statement = statement.where(column == value)
+    statement = _with_progress(session).where(*selecting.where(session, chosen)).limit(limit)
     lessons = _lessons(session)
     return [_line(row, lessons) for row in session.execute(statement)]
 

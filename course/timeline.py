@@ -10,7 +10,7 @@ from course import enrollment, planning, timing
 from course.curriculum import WEEKDAYS
 from course.curriculum import Course as Curriculum
 from course.models import Cohort
-from course.planning import Clock, Pace
+from course.planning import Pace
 from course.timing import DAY, Rhythm, local_date
 from course.walking import Place, Step, forward
 
@@ -54,8 +54,7 @@ def of_newcomer(
     signed_up_at: datetime,
 ) -> Timeline:
     """What arrives when for somebody who joins that cohort then, in that zone if they named one."""
-    clock = Clock(0, zone or cohort.zone, hour, cohort.rehearsal_every)
-    pace = planning.pace(curriculum, clock)
+    pace = planning.pace(curriculum, planning.clock_in(cohort, zone, hour))
     place = Place(
         pace=pace,
         rolling=cohort.starts_on is None,

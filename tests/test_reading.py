@@ -15,6 +15,7 @@ from course import (
 from course.enrollment import Person
 from course.history import Filter
 from course.importing import Order, Row
+from course.selecting import Selection
 from course.sending import Sent
 from course.states import HoldKind
 from tests.world import HERE, World
@@ -72,7 +73,7 @@ def test_a_person_and_their_mails(any_world: World) -> None:
     any_world.live_through(2)
     with any_world.database.reading() as session:
         person = subscribers.profile(session, "Ada@Example.org", any_world.clock.now())
-        (line,) = subscribers.listing(session, state="active", limit=5)
+        (line,) = subscribers.listing(session, Selection(states=("active",)), limit=5)
         mails = history.mails(session, Filter(enrollment_id=number, lesson="welcome"))
         story = history.story(session, mails[0].id)
     (enrolled,) = person.enrollments

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=True),
         sa.Column("hour", sa.Time(), nullable=True),
+        sa.Column("new_email", sa.String(length=320), nullable=True),
         sa.Column("is_sandbox", sa.Boolean(), nullable=False),
         sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriber")),
@@ -143,6 +144,11 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=True),
         sa.Column("zone", sa.Text(), nullable=True),
+        sa.Column("hour", sa.Time(), nullable=True),
+        sa.Column("weekdays", sa.Text(), nullable=True),
+        sa.Column("capacity", sa.Integer(), nullable=True),
+        sa.Column("closes_on", sa.Date(), nullable=True),
+        sa.Column("latecomers", sa.Text(), nullable=False),
         sa.Column("is_front", sa.Boolean(), nullable=False),
         sa.Column("resumes_as", sa.Text(), nullable=True),
         sa.Column("rehearsal_every", sa.Integer(), nullable=True),
@@ -154,6 +160,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cohort")),
         sa.UniqueConstraint("course_id", "name", name=op.f("uq_cohort_course_id_name")),
     )
+    op.create_table(
+        "note",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("created_at", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_note_course_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_note")),
+        sa.UniqueConstraint("course_id", "slug", name=op.f("uq_note_course_id_slug")),
+    )
+    op.create_table(
+        "tag",
+        sa.Column(
+            "subscriber_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subscriber_id"], ["subscriber.id"], name=op.f("fk_tag_subscriber_id")
+        ),
+        sa.PrimaryKeyConstraint("subscriber_id", "name", name=op.f("pk_tag")),
+    )
+    with op.batch_alter_table("tag", schema=None) as batch_op:
+        batch_op.create_index("ix_tag_name_subscriber_id", ["name", "subscriber_id"], unique=False)
+
     op.create_table(
         "revision",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -217,6 +250,7 @@ def upgrade() -> None:
         sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("starts_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("next_due_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("paused_until", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["cohort_id"], ["cohort.id"], name=op.f("fk_enrollment_cohort_id")),
         sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_enrollment_course_id")),
         sa.ForeignKeyConstraint(
@@ -239,6 +273,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("state = 'active' AND next_due_at IS NOT NULL"),
             postgresql_where=sa.text("state = 'active' AND next_due_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_enrollment_paused_until",
+            ["paused_until"],
+            unique=False,
+            sqlite_where=sa.text("paused_until IS NOT NULL"),
+            postgresql_where=sa.text("paused_until IS NOT NULL"),
         )
         batch_op.create_index(
             "uq_enrollment_open",
@@ -299,6 +340,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("wording_version", sa.Text(), nullable=True),
         sa.Column("wording_hash", sa.Text(), nullable=True),
+        sa.Column("file_hash", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["enrollment_id"], ["enrollment.id"], name=op.f("fk_consent_enrollment_id")
         ),
@@ -502,7 +544,17 @@ def downgrade() -> None:
 
     op.drop_table("request")
     op.drop_table("hold")
+    with op.batch_alter_table("tag", schema=None) as batch_op:
+        batch_op.drop_index("ix_tag_name_subscriber_id")
+
+    op.drop_table("tag")
+    op.drop_table("note")
     with op.batch_alter_table("enrollment", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_enrollment_paused_until",
+            sqlite_where=sa.text("paused_until IS NOT NULL"),
+            postgresql_where=sa.text("paused_until IS NOT NULL"),
+        )
         batch_op.drop_index(
             "uq_enrollment_open",
             sqlite_where=sa.text("state IN ('pending', 'active', 'paused')"),

@@ -6,7 +6,8 @@ from datetime import time
 import click
 from sqlalchemy.orm import Session
 
-from course import cohorts, correcting, courses, installation, subscribers
+from course import cohorts, correcting, installation, subscribers
+from course.commands.choosing import pair, selection_options
 from course.commands.context import (
     Context,
     address,
@@ -28,6 +29,7 @@ from course.curriculum import parse_hour
 from course.enrollment import Person
 from course.errors import InvalidInputError, NotFoundError
 from course.people import clean, parse_email
+from course.selecting import Selection
 from course.states import EnrollmentState
 from course.subscribers import Enrolled, Profile
 
@@ -84,31 +86,21 @@ def _add(session: Session, cohort: str, person: Person, context: Context) -> str
 
 
 @subscriber.command("list")
-@click.option("--course", help="Only in this course.")
-@click.option("--cohort", metavar="COURSE/NAME", help="Only in this cohort.")
-@click.option("--state", type=click.Choice([str(state) for state in EnrollmentState]))
+@selection_options
 @limit_option
 @json_option
-def list_(
-    course: str | None, cohort: str | None, state: str | None, limit: int | None, as_json: bool
-) -> None:
+def list_(chosen: Selection, limit: int | None, as_json: bool) -> None:
     """List who takes part in what, the newest first.
 
     \b
     Examples:
       minicourse subscriber list
-      minicourse subscriber list --cohort evergreen --state active
+      minicourse subscriber list --cohort evergreen --state active --progress '<2'
     """
     context = load()
     rows = row_limit(limit, as_json)
     with context.raw_database.reading() as session:
-        lines = subscribers.listing(
-            session,
-            course_id=courses.live(session, course).id if course else None,
-            cohort_id=cohorts.find(session, cohort).id if cohort else None,
-            state=state,
-            limit=rows,
-        )
+        lines = subscribers.listing(session, chosen, limit=rows)
     if as_json:
         print_json(lines)
         return
@@ -223,7 +215,7 @@ def set_(
         name=name,
         zone=known_zone(zone) if zone else zone,
         hour=_hour(hour) if hour else hour,
-        fields=dict(_answer(one) for one in answers),
+        fields=dict(map(pair, answers)),
     )
     context = load()
     done = context.raw_database.run(
@@ -232,13 +224,6 @@ def set_(
     if not done:
         raise click.UsageError("Say what to change: --name, --zone, --hour or --field.")
     click.echo(f"{email}: changed {', '.join(done)}")
-
-
-def _answer(text: str) -> tuple[str, str]:
-    name, mark, value = text.partition("=")
-    if not mark:
-        raise InvalidInputError(f"--field {text!r} is not like NAME=VALUE")
-    return name.strip(), value
 
 
 def _hour(text: str) -> time:
