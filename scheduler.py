@@ -13,6 +13,7 @@ from datetime import timedelta
 from schedule import Scheduler
 
 from course import alerts, delivery
+from course.caretaking import Caretaker
 from course.clock import Clock
 from course.commands import context
 from course.db import is_busy
@@ -116,6 +117,7 @@ class Watchman:
     def __post_init__(self) -> None:
         url = self.office.settings.heartbeat_url
         self._heartbeat = Heartbeat(url) if url else None
+        self._caretaker = Caretaker(self.office)
 
     def look(self) -> None:
         """Never raises: watching must not stop what is watched."""
@@ -133,6 +135,7 @@ class Watchman:
         found = alerts.look(self.office)
         self._trouble = "; ".join(cause.what for cause in found if cause.stops_all)
         alerts.send_digest(self.office)
+        self._caretaker.look()
 
 
 def tell(report: Report) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from course import installation, watch
-from course.answers import Verdict
+from course.answers import Answer, Verdict
 from course.db import real_now
 from course.mailer import Outgoing, Personalization
 from course.models import Alert, Delivery, Enrollment, Installation
@@ -18,6 +18,7 @@ from course.office import Office
 from course.overview import Attention, overview
 from course.states import DeliveryState, EnrollmentState, MessageKind
 from course.watch import Cause
+from course.wording import counted
 
 _NAME = "minicourse"
 _CATEGORY = "operator"
@@ -123,14 +124,18 @@ def _over(alert: Alert) -> Note:
     return Note(f"Over: {alert.what}"[:120], text)
 
 
-def test(office: Office) -> bool:
-    """A mail that only shows that such mails arrive."""
+def test(office: Office) -> Answer:
+    """A mail that only shows that such mails arrive, and what became of it."""
     text = "This is how you will be told when something needs you.\n"
-    return _send(office, Note("Alerts arrive", text))
+    return _post(office, Note("Alerts arrive", text))
 
 
 def _send(office: Office, note: Note) -> bool:
     """Whether it was taken, or may have been."""
+    return _post(office, note).verdict in (Verdict.ACCEPTED, Verdict.UNKNOWN)
+
+
+def _post(office: Office, note: Note) -> Answer:
     settings = office.settings
     assert settings.alert_email
     headers = {"Auto-Submitted": "auto-generated"}
@@ -146,8 +151,7 @@ def _send(office: Office, note: Note) -> bool:
         open_tracking=False,
         personalizations=(Personalization(settings.alert_email, headers, {}),),
     )
-    answer = office.mailer.send(outgoing, office.clock.real())
-    return answer.verdict in (Verdict.ACCEPTED, Verdict.UNKNOWN)
+    return office.mailer.send(outgoing, office.clock.real())
 
 
 # The digest ---------------------------------------------------------------------------------------
@@ -180,7 +184,7 @@ class Digest:
             [f"Since {self.since:%Y-%m-%d}:", "", *lines, ""]
             + (["What waits for you:", "", *waiting] if waiting else ["Nothing waits for you."])
         )
-        subject = f"{self.joined:,} joined, {self.sent:,} lessons sent"
+        subject = f"{self.joined:,} joined, {counted(self.sent, 'lesson')} sent"
         if self.attention:
             subject += f", {len(self.attention)} to look at"
         return Note(subject, text + "\n")

@@ -108,7 +108,7 @@ class Batch:
             office.settings,
             office.site,
             name,
-            lambda revision_id: compiled(office, revision_id),
+            lambda revision_id, note: compiled(office, revision_id, note),
         )
         parcels, misfits = packer.pack(self.rows, people)
         for misfit in misfits:

@@ -143,7 +143,10 @@ def _excess(session: Session, fresh: Select[tuple[int]], now: datetime) -> str |
     foreseen = _foreseen(session, now)
     if (count := _count(session, fresh)) > max(FREE, FACTOR * foreseen):
         return f"{count:,} lessons would leave now; {foreseen:,} were foreseen for this day"
-    overdue = _count(session, fresh.where(Delivery.due_at < now - DAY))
+    # Who catches up is meant to get what is over.
+    overdue = _count(
+        session, fresh.where(Delivery.due_at < now - DAY, not_(conditions.catches_up()))
+    )
     ordered = _foreseen(session, now, Forecast.is_order.is_(True))
     if overdue > max(FREE_OVERDUE, ordered) and _is_large_part(session, overdue):
         return f"{overdue:,} lessons are more than a day late"

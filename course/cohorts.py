@@ -1,8 +1,9 @@
 """Cohorts: groups of learners of one course, rolling or with a fixed start."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from course.curriculum import SLUG
 from course.errors import InvalidInputError, NotFoundError, RefusedError
 from course.models import Cohort, Course, Enrollment
-from course.states import OPEN_ENROLLMENT, CohortState
+from course.states import OPEN_ENROLLMENT, CohortState, Latecomers
 
 S = CohortState
 
@@ -27,31 +28,42 @@ def create(
     name: str,
     now: datetime,
     *,
-    starts_on: date | None = None,
-    zone: str | None = None,
     front: bool = False,
+    **terms: Any,
 ) -> Cohort:
-    """Make a cohort, open at once; the course's first one becomes its front."""
+    """Make a cohort, open at once; the course's first one becomes its front. The terms are
+    those of `arranging`."""
     if not SLUG.match(name) or name in RESERVED:
         raise InvalidInputError(
             f"{name!r} cannot name a cohort; use a-z, 0-9 and -, not {' or '.join(RESERVED)}"
         )
-    if starts_on is not None and starts_on.year > now.year + _YEARS:
-        raise InvalidInputError(f"{starts_on} is more than {_YEARS} years ahead; is it meant?")
     if session.scalar(select(Cohort.id).where(Cohort.course_id == course.id, Cohort.name == name)):
         raise RefusedError(f"Cohort {course.slug}/{name} exists already")
     cohort = Cohort(
         course=course,
         name=name,
         state=CohortState.OPEN,
-        starts_on=starts_on,
-        zone=zone,
-        is_front=front or front_of(session, course.id) is None,
+        is_front=front_of(session, course.id) is None,
         created_at=now,
+        **{"latecomers": str(Latecomers.JOIN), **terms},
     )
+    require_sense(cohort, now)
     session.add(cohort)
     session.flush()
+    if front:
+        make_front(session, cohort)
     return cohort
+
+
+def require_sense(cohort: Cohort, now: datetime) -> None:
+    """Raise InvalidInputError where its terms contradict each other."""
+    for day in (cohort.starts_on, cohort.closes_on):
+        if day is not None and day.year > now.year + _YEARS:
+            raise InvalidInputError(f"{day} is more than {_YEARS} years ahead; is it meant?")
+    if cohort.starts_on is None and cohort.latecomers not in (None, Latecomers.JOIN):
+        raise InvalidInputError(
+            f"--latecomers {cohort.latecomers} needs a first day; give it one with --start"
+        )
 
 
 def create_rehearsal(session: Session, course_id: int, every: int, now: datetime) -> Cohort:
@@ -128,6 +140,13 @@ def require_open(cohort: Cohort) -> None:
         raise RefusedError(
             f"Cohort {name} is {cohort.state}. Open it with: minicourse cohort open {name}"
         )
+
+
+def require_editable(cohort: Cohort) -> None:
+    """Raise RefusedError where nothing is to be changed: a rehearsal, or what is put away."""
+    _require_real(cohort)
+    if cohort.state == S.ARCHIVED:
+        raise RefusedError(f"Cohort {label(cohort)} is archived. {_WAY_ON[S.ARCHIVED]}")
 
 
 def _require_real(cohort: Cohort) -> None:
@@ -210,9 +229,7 @@ def _require_nobody(session: Session, cohort: Cohort) -> None:
 
 def make_front(session: Session, cohort: Cohort) -> bool:
     """Have the course's page fill it; False when it does so already."""
-    _require_real(cohort)
-    if cohort.state == S.ARCHIVED:
-        raise RefusedError(f"Cohort {label(cohort)} is archived. {_WAY_ON[S.ARCHIVED]}")
+    require_editable(cohort)
     if cohort.is_front:
         return False
     session.execute(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, true
 from sqlalchemy.orm import Session
 
 from course import holds
@@ -12,6 +12,7 @@ from course.states import (
     RUNNING_COHORT,
     DeliveryState,
     EnrollmentState,
+    Latecomers,
     MessageKind,
 )
 
@@ -25,14 +26,21 @@ def wanted() -> ColumnElement[bool]:
     return case(
         (Delivery.kind == MessageKind.CONFIRMATION, Enrollment.state == EnrollmentState.PENDING),
         (
-            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
+            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE, MessageKind.REMINDER)),
             and_(Enrollment.state == EnrollmentState.ACTIVE, Cohort.state.in_(RUNNING_COHORT)),
         ),
-        (
-            Delivery.kind.in_((MessageKind.JOINED, MessageKind.REMINDER)),
-            Enrollment.state == EnrollmentState.ACTIVE,
-        ),
+        (Delivery.kind == MessageKind.JOINED, Enrollment.state == EnrollmentState.ACTIVE),
+        # What people may ask for about themselves does not end with their course.
+        (Delivery.kind == MessageKind.LINK, true()),
         else_=Enrollment.state.in_(OPEN_ENROLLMENT),
+    )
+
+
+def catches_up() -> ColumnElement[bool]:
+    """SQL over Enrollment ⋈ Cohort: somebody who confirmed after the start, and what they missed
+    comes one by one."""
+    return and_(
+        Cohort.latecomers == Latecomers.CATCH_UP, Enrollment.confirmed_at > Enrollment.starts_at
     )
 
 
@@ -51,7 +59,10 @@ def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> Co
 def is_over() -> ColumnElement[bool]:
     """SQL over Delivery ⋈ Enrollment: nobody will ask for this mail any more."""
     return or_(
-        Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
+        and_(
+            Enrollment.state.in_((EnrollmentState.CANCELLED, EnrollmentState.COMPLETED)),
+            Delivery.kind != MessageKind.LINK,
+        ),
         and_(
             Delivery.kind == MessageKind.CONFIRMATION,
             Enrollment.state != EnrollmentState.PENDING,

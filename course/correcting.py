@@ -34,8 +34,10 @@ def change(
     who: str,
     now: datetime,
 ) -> list[str]:
-    """Change it from the next lesson on; returns what was changed."""
+    """Change it from the next lesson on; returns what was changed. What it was and is stands in the
+    audit, where it can be erased."""
     person, done = subscribers.find(session, email), list[str]()
+    before = _known(person)
     if wishes.name is not None:
         person.name = clean(wishes.name)
         done.append("name")
@@ -54,8 +56,22 @@ def change(
         )
     ).all()
     ledger.look_again(session, open_ones, now)
-    audit.record(session, who, "subscriber set", now, subscriber_id=person.id, what=done)
+    line = audit.record(session, who, "subscriber set", now, subscriber_id=person.id, what=done)
+    audit.keep(session, line, person.id, _changed(before, _known(person)))
     return done
+
+
+def _known(person: Subscriber) -> dict[str, str]:
+    hour = f"{person.hour:%H:%M}" if person.hour else ""
+    return {"name": person.name, "zone": person.zone or "", "hour": hour}
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: f"{was or 'nothing'} → {after[name] or 'nothing'}"
+        for name, was in before.items()
+        if was != after[name]
+    }
 
 
 def _answer(

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, curriculum, ledger
+from course import cohorts, curriculum, ledger, note_file
 from course.curriculum import Course as Curriculum
 from course.errors import NotFoundError, RefusedError
-from course.models import Cohort, Course, Revision
+from course.models import Cohort, Course, Note, Revision
 from course.sources import Source
 
 DRAFT, PUBLISHED = "draft", "published"
@@ -132,10 +132,17 @@ def by_ids(session: Session, course_ids: Collection[int]) -> dict[int, Live]:
     return {one.id: one for one in _read(session, _LIVE.where(Course.id.in_(course_ids)))}
 
 
-def revision_files(session: Session, revision_id: int) -> tuple[str, dict[str, str]]:
-    """The course's slug and the files of one applied revision."""
+def revision_files(
+    session: Session, revision_id: int, note: str | None = None
+) -> tuple[str, dict[str, str]]:
+    """The course's slug and the files of one applied revision; or that note's, within it."""
     revision = session.get_one(Revision, revision_id)
-    return session.get_one(Course, revision.course_id).slug, revision.files
+    files = revision.files
+    if note is not None:
+        which = Note.course_id == revision.course_id, Note.slug == note
+        text = session.scalars(select(Note.text).where(*which)).one()
+        files = note_file.as_course(files, note, text)
+    return session.get_one(Course, revision.course_id).slug, files
 
 
 def waiting_changes(session: Session, sources: Sequence[Source]) -> list[str]:

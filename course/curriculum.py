@@ -11,22 +11,22 @@ from dataclasses import field as dataclass_field
 from datetime import date, time, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
+from course import front_matter
 from course.errors import CourseError, NotFoundError
+from course.front_matter import line_of, validated
 from course.timing import After, Late, Rhythm, Step
 
 _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -39,15 +39,16 @@ SLUG = re.compile(r"^[a-z0-9][a-z0-9-]*$")
 FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 # Names that mails and lists know already, and words of the template language.
 RESERVED_NAMES = frozenset(
-    "name email zone hour unsubscribe_url manage_url confirm_url course lesson progress texts "
-    "postal_address reply_to title preheader body mail site loop self super caller varargs kwargs "
-    "range dict lipsum cycler joiner namespace true false none".split()
+    "name email zone hour begins begins_zone unsubscribe_url manage_url confirm_url link_url "
+    "course lesson progress texts postal_address reply_to title preheader body mail site loop self "
+    "super caller varargs kwargs range dict lipsum cycler joiner namespace true false none".split()
 )
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
 LONGEST_WAIT = timedelta(days=366)
 DAILY_GAP_LIMIT = timedelta(hours=22)
+SHORTEST_RETENTION_DAYS = 30
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel)  # a table of the file
 
 
 @lru_cache
@@ -188,6 +189,22 @@ class Brand(_Table):
         return value
 
 
+class Page(_Table):
+    next_now: bool = False
+
+
+class Privacy(_Table):
+    # 0: for ever. Within a month events may still come twice, and questions be asked.
+    retain_events_days: Annotated[int, pydantic.Field(ge=0, le=36500)] = 365
+
+    @field_validator("retain_events_days")
+    @classmethod
+    def _long_enough(cls, value: int) -> int:
+        if 0 < value < SHORTEST_RETENTION_DAYS:
+            raise ValueError(f"{value} is less than {SHORTEST_RETENTION_DAYS}; 0 keeps them")
+        return value
+
+
 class FieldKind(StrEnum):
     """What a field holds."""
 
@@ -258,6 +275,8 @@ class _CourseFile(_Table):
     schedule: Schedule
     tracking: Tracking = Tracking()
     brand: Brand = Brand()
+    page: Page = Page()
+    privacy: Privacy = Privacy()
     fields: Annotated[dict[str, Field], AfterValidator(_field_names)] = {}
 
 
@@ -311,6 +330,8 @@ class Course:
     about: str
     lessons: tuple[Lesson, ...]
     fields: Mapping[str, Field] = dataclass_field(default_factory=dict, hash=False)
+    page: Page = dataclass_field(default_factory=Page)
+    privacy: Privacy = dataclass_field(default_factory=Privacy)
 
     @cached_property
     def by_slug(self) -> dict[str, Lesson]:
@@ -382,7 +403,7 @@ def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
         line = int(found[1]) if found else len(text.splitlines())
         message = re.sub(r" \(at .*\)$", "", str(error))
         raise CourseError(f"{name}:{line}: {message}") from None
-    return _validated(_CourseFile, data, name, text, first_line=1)
+    return validated(_CourseFile, data, name, text, first_line=1)
 
 
 def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
@@ -402,51 +423,11 @@ def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
     return tuple(lessons)
 
 
-class _FrontMatterLoader(yaml.SafeLoader):
-    """YAML as people mean it: `18:00` is no number in base 60, `010` none in base 8, and no key
-    may stand there twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                problem = f"{key.value} stands there twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
-
-
-_FrontMatterLoader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in found if not tag.endswith((":int", ":float"))]
-    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_FrontMatterLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]*)$"), list("-0123456789")
-)
-
-
 def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
-    place = f"{where}{name}"
-    match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", text, re.DOTALL)
-    if not match:
-        raise CourseError(f"{place}:1: must begin with front matter between two lines of ---")
-    front = match[1] or ""
-    try:
-        data = yaml.load(front, _FrontMatterLoader) or {}  # noqa: S506 (a safe one)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise CourseError(f"{place}:{line}: {error.problem or 'is not YAML'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that is none
-        raise CourseError(f"{place}:2: cannot be read: {error}") from None
-    if not isinstance(data, dict):
-        raise CourseError(f"{place}:2: front matter is lines like `subject: …`")
-    head = _validated(_FrontMatter, data, place, front, first_line=2)
+    page = front_matter.split(f"{where}{name}", text)
+    head = page.head(_FrontMatter)
     file_slug = LESSON_NAME.match(name)
     assert file_slug
-    body = text[match.end() :]
-    if not body.strip():
-        raise CourseError(f"{place}:{text.count(chr(10)) + 1}: the lesson has no text")
     return Lesson(
         slug=head.slug or file_slug[2],
         file=name,
@@ -457,42 +438,12 @@ def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
         weekdays=None if head.weekdays is None else frozenset(head.weekdays),
         hours=head.window or ((head.hour, None) if head.hour else None),
         when=head.when,
-        body=body,
-        body_line=text[: match.end()].count("\n") + 1,
-        subject_line=2 + line_of(front, ["subject"]),
-        preheader_line=2 + line_of(front, ["preheader"]),
-        when_line=2 + line_of(front, ["when"]),
+        body=page.body,
+        body_line=page.body_line,
+        subject_line=page.line("subject"),
+        preheader_line=page.line("preheader"),
+        when_line=page.line("when"),
     )
-
-
-def _validated(model: type[M], data: Any, place: str, text: str, first_line: int) -> M:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        item = error.errors()[0]
-        names = [part for part in item["loc"] if isinstance(part, str)]
-        key = ".".join(names)
-        message = {
-            "missing": f"{key} is missing",
-            "extra_forbidden": f"{key} is not a key that is known here",
-            "tuple_type": f"{key} is a list, like [mon, wed]",
-            "too_short": f"{key} names none; take the line out, or name one",
-            "model_type": f"{key} is a table, like [{key}]",
-        }.get(item["type"], f"{key}: {item['msg'].removeprefix('Value error, ')}")
-        line = first_line + line_of(text, names)
-        raise CourseError(f"{place}:{line}: {message}") from None
-
-
-def line_of(text: str, names: list[str]) -> int:
-    """The 0-based line of the innermost of these nested keys that stands in the text."""
-    found = 0
-    for name in names:
-        pattern = re.compile(rf"\s*(?:\[(?:\w+\.)*{re.escape(name)}\]|{re.escape(name)}\s*[:=])")
-        for number, line in enumerate(text.splitlines()[found:], found):
-            if pattern.match(line):
-                found = number
-                break
-    return found
 
 
 def _check_gap(course: Course, where: str, text: str) -> None:

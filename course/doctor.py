@@ -18,6 +18,7 @@ from course.processes import ports
 from course.readiness import State
 from course.settings import Settings
 from course.states import Mode
+from course.wording import counted
 
 MOST_DRIFT_SECONDS = 10
 LEASE_IS_OLD = timedelta(minutes=5)
@@ -59,7 +60,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         yield mode
         yield from _live_courses(database)
         yield from _running(database, settings)
-        if mode.is_well and not settings.sandboxed:
+        if mode.is_well and settings.sendgrid_api_key is not None:
             yield from _outside(database, settings)
     finally:
         database.dispose()
@@ -90,7 +91,7 @@ def _source(settings: Settings, slug: str) -> Check:
         found = rendering.compile_course(slug, source.files, where=f"lessons/{slug}/")
     except CourseError as error:
         return Check(name, str(error), f"Mend that line; then: {courses.step_to_live(slug)}")
-    return Check(name, f"{len(found.course.lessons)} lessons, all of them compile")
+    return Check(name, f"{counted(len(found.course.lessons), 'lesson')}, and no mistake in them")
 
 
 def _mail(settings: Settings) -> Check:
@@ -163,7 +164,7 @@ def _running(database: Database, settings: Settings) -> Iterator[Check]:
     for cause in causes:
         yield Check("sending", cause.what, cause.command)
     if abandoned:
-        found = f"{abandoned:,} mails were taken in hand and not brought to an end"
+        found = f"{counted(abandoned, 'mail')} taken in hand and not brought to an end"
         yield Check("leases", found, "Start what brings them to an end: minicourse up")
     yield from _room(settings, forecast or 0)
 
@@ -179,7 +180,7 @@ def _room(settings: Settings, forecast: int) -> Iterator[Check]:
     for limit in settings.send_limit:
         a_day = limit.count * (timedelta(days=1) / limit.window)
         if forecast > a_day:
-            found = f"{forecast:,} lessons are due within a day, and it lets {a_day:,.0f} through"
+            found = f"{counted(forecast, 'lesson')} due within a day; it lets {a_day:,.0f} through"
             yield Check("SEND_LIMIT", found, "Raise it, with your plan at SendGrid")
 
 

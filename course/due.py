@@ -3,7 +3,7 @@ sending anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, not_, select, true
@@ -14,9 +14,11 @@ from course.history import Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
 from course.suppressions import suppressed
-from course.timing import LATE_AFTER, Due
+from course.timing import Due
 
 S = DeliveryState
+# What waits longer than this needs a person: a scheduler looks every few seconds.
+LATE = timedelta(minutes=15)
 # Looked at to find the next release: of so many, one has a lesson before it.
 _CANDIDATES = 50
 
@@ -43,7 +45,7 @@ def would_send(session: Session, now: datetime, real: datetime) -> list[Mail]:
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """How many mails stand where; `due` and `late` also count learners whose time has come and
-    who have not been planned yet."""
+    who have not been planned yet. `late` is as `late` counts it."""
 
     due: int
     late: int
@@ -63,7 +65,6 @@ def backlog(
     with_rehearsals: bool = True,
 ) -> Backlog:
     """`failed` counts those since that time, or ever."""
-    overdue = now - LATE_AFTER
     whose = true() if with_rehearsals else cohorts.IS_REAL
     waiting = and_(Delivery.state == S.PENDING, conditions.wanted(), not_(holds.held()), whose)
     retrying = and_(waiting, Delivery.send_at <= now, Delivery.retry_at > real)
@@ -73,8 +74,7 @@ def backlog(
     return Backlog(
         due=conditions.count(session, conditions.waiting(now, real), whose)
         + _unplanned(session, now, whose),
-        late=conditions.count(session, waiting, Delivery.send_at < overdue)
-        + _unplanned(session, overdue, whose),
+        late=late(session, now, whose),
         held=conditions.count(
             session,
             Delivery.state == S.PENDING,
@@ -88,6 +88,18 @@ def backlog(
         failed=conditions.count(session, *failed),
         retry_at=_first_retry(session, retrying),
     )
+
+
+def late(session: Session, now: datetime, whose: ColumnElement[bool] | None = None) -> int:
+    """How many mails might have left more than a quarter of an hour ago and wait still, whether or
+    not they were tried, or their learner was planned."""
+    if holds.is_all_held(session):
+        return 0
+    whose = cohorts.IS_REAL if whose is None else whose
+    overdue = now - LATE
+    waiting = and_(Delivery.state == S.PENDING, conditions.wanted(), not_(holds.held()), whose)
+    written = conditions.count(session, waiting, Delivery.send_at < overdue)
+    return written + _unplanned(session, overdue, whose)
 
 
 def _unplanned(session: Session, until: datetime, whose: ColumnElement[bool]) -> int:
@@ -142,7 +154,7 @@ def next_lessons(session: Session, enrollment_ids: Sequence[int], now: datetime)
     others = [learner for number, learner in learners.items() if number not in found]
     for learner, decision in planning.decide(session, others, now):
         if isinstance(decision, Due):
-            found[learner.id] = decision.slug, decision.due_at
+            found[learner.id] = decision.slug, decision.comes_at
     return {
         number: Next(slug, due_at, due_at.astimezone(_zone(session, learners[number])))
         for number, (slug, due_at) in found.items()

@@ -4,28 +4,27 @@ Every function takes a writing session and `now`, changes state by conditional U
 it did. None of them sends: they write ledger rows, and the next tick does the rest.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from course import joining, ledger, suppressions
+from course import invitations, joining, ledger, places, suppressions
 from course.curriculum import Course as Curriculum
 from course.joining import Joined
 from course.joining import Origin as Origin
 from course.joining import Person as Person
 from course.joining import Wording as Wording
 from course.models import Cohort, Delivery, Enrollment, Subscriber
+from course.starting import start_of
 from course.states import (
     OPEN_ENROLLMENT,
     EnrollmentState,
     MessageKind,
     SuppressionReason,
 )
-from course.timing import to_utc
 from course.tokens import CONFIRM_DAYS
 
 E = EnrollmentState
@@ -159,18 +158,26 @@ def confirmation_stands(enrollment: Enrollment, made_at: datetime, now: datetime
 def confirm(
     session: Session, enrollment: Enrollment, curriculum: Curriculum, origin: Origin, now: datetime
 ) -> bool:
-    """pending → active: the clock of the course starts. False when it was not pending any more.
+    """pending → active: the clock of the course starts. False when it was not pending any more, or
+    there is no place.
 
-    The person's own earlier unsubscribe is lifted, a bounce or a complaint never.
+    Where their cohort has none, they begin in the next one that has. The person's own earlier
+    unsubscribe is lifted, a bounce or a complaint never.
     """
+    cohort = places.place(session, enrollment, curriculum, now, lock=True).cohort
+    if cohort is None:
+        return False
+    enrollment.cohort = cohort
+    session.flush()
     person = enrollment.subscriber
     zone, hour = enrollment.form_zone or person.zone, enrollment.form_hour or person.hour
-    starts_at = start_of(enrollment.cohort, curriculum, now, zone=zone, hour=hour)
+    starts_at = start_of(cohort, curriculum, now, zone=zone, hour=hour)
     if not joining.begin(session, {enrollment.id: starts_at}, "confirmed", origin, now):
         return False
     suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
     session.refresh(enrollment)
     session.expire(enrollment.subscriber)
+    invitations.invite(session, enrollment, now)
     return True
 
 
@@ -178,45 +185,26 @@ def take_in(
     session: Session,
     cohort: Cohort,
     people: Sequence[Person],
-    curriculum: Curriculum,
     origin: Origin,
     now: datetime,
     *,
+    starts: Callable[[Person, str | None, time | None], datetime],
     hash_key: str,
     sandbox: bool,
-) -> int:
-    """Enroll people whose consent the author holds already: nothing is asked, the clock of the
-    course starts, and nothing that stands against mailing them is lifted. Returns how many: who
-    takes part already does not count."""
+) -> dict[Person, tuple[int, datetime]]:
+    """Enroll people whose consent the author holds already: nothing is asked, and nothing that
+    stands against mailing them is lifted. The clock of the course starts when `starts` says, for a
+    person in that zone with that hour. Returns who they are, each with the enrollment and the start
+    of its clock: who takes part already is left out."""
     made = joining.enroll(session, cohort, people, now, hash_key=hash_key, sandbox=sandbox)
     new = set(made.values())
     asked = joining.waiting(session, [each for each in people if each not in new], cohort.course_id)
     joining.note_forms(session, asked, cohort)
-    ids = [*asked, *(joined.id for joined in made)]
-    starts = {
-        number: start_of(cohort, curriculum, now, zone=zone, hour=hour)
-        for number, (zone, hour) in joining.clocks(session, ids).items()
-    }
-    return len(joining.begin(session, starts, "imported", origin, now))
-
-
-def start_of(
-    cohort: Cohort,
-    curriculum: Curriculum,
-    confirmed_at: datetime,
-    *,
-    zone: str | None,
-    hour: time | None,
-) -> datetime:
-    """The instant from which the first lesson counts: confirmation, or a fixed cohort's date at
-    the hour of lessons for those who confirm before it."""
-    if cohort.starts_on is None:
-        return confirmed_at
-    named = zone or cohort.zone
-    rhythm = curriculum.rhythm(
-        ZoneInfo(named) if named else None, hour or cohort.hour, cohort.weekdays
-    )
-    return max(to_utc(cohort.starts_on, rhythm.at, rhythm.zone), confirmed_at)
+    found = asked | {joined.id: person for joined, person in made.items()}
+    clocks = joining.clocks(session, found)
+    begins = {number: starts(found[number], *clock) for number, clock in clocks.items()}
+    begun = joining.begin(session, begins, "imported", origin, now)
+    return {found[number]: (number, begins[number]) for number in begun}
 
 
 class Scope(StrEnum):
@@ -255,13 +243,22 @@ def unsubscribe(
 
 
 def withdraw_addresses(
-    session: Session, email_hashes: list[str], reason: SuppressionReason, now: datetime
+    session: Session,
+    email_hashes: list[str],
+    reason: SuppressionReason,
+    now: datetime,
+    *,
+    course_id: int | None = None,
 ) -> list[int]:
-    """A bounce or complaint: every open enrollment of these addresses ends, whatever the course."""
+    """A bounce or complaint: every open enrollment of these addresses ends, whatever the course
+    (or in that one alone)."""
     people = list(
         session.scalars(select(Subscriber.id).where(Subscriber.email_hash.in_(email_hashes)))
     )
-    return _stop_where(session, [Enrollment.subscriber_id.in_(people)], str(reason), now)
+    which: list[ColumnElement[bool]] = [Enrollment.subscriber_id.in_(people)]
+    if course_id is not None:
+        which.append(Enrollment.course_id == course_id)
+    return _stop_where(session, which, str(reason), now)
 
 
 def _stop(
@@ -288,7 +285,9 @@ def _stop_where(
         session.scalars(
             update(Enrollment)
             .where(Enrollment.id.in_(ids), Enrollment.state.in_(OPEN_ENROLLMENT))
-            .values(state=E.CANCELLED, reason=reason, ended_at=now, next_due_at=None)
+            .values(
+                state=E.CANCELLED, reason=reason, ended_at=now, next_due_at=None, paused_until=None
+            )
             .returning(Enrollment.id)
             .execution_options(synchronize_session=False)
         )

@@ -20,6 +20,7 @@ from course.models import (
     PersonalDetail,
     Request,
     Subscriber,
+    Tag,
 )
 from course.settings import Settings
 
@@ -94,6 +95,7 @@ def _forget_some(session: Session, keep: Sequence[int]) -> int:
         delete(Event).where(Event.delivery_id.in_(deliveries)),
         delete(Delivery).where(Delivery.enrollment_id.in_(enrollments)),
         delete(PersonalDetail).where(PersonalDetail.subscriber_id.in_(people)),
+        delete(Tag).where(Tag.subscriber_id.in_(people)),
         delete(Consent).where(Consent.enrollment_id.in_(enrollments)),
         update(Audit).where(Audit.subscriber_id.in_(people)).values(subscriber_id=None),
         delete(Enrollment).where(Enrollment.subscriber_id.in_(people)),

@@ -10,7 +10,8 @@ _OCTETS = 75  # of a line
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A moment. `mark` is its identity: made again, a calendar knows it again."""
+    """A moment. `mark` is its identity: made again, a calendar knows it again. A naive `at` is a
+    wall time: it comes at that hour wherever the calendar is."""
 
     mark: str
     at: datetime
@@ -30,7 +31,7 @@ def _event(event: Event, now: datetime) -> Iterator[str]:
     yield "BEGIN:VEVENT"
     yield f"UID:{uuid5(NAMESPACE_URL, event.mark)}"
     yield f"DTSTAMP:{_stamp(now)}"
-    yield f"DTSTART:{_stamp(event.at)}"
+    yield f"DTSTART:{_stamp(event.at) if event.at.tzinfo else _wall(event.at)}"
     yield f"SUMMARY:{_escaped(event.title)}"
     yield f"DESCRIPTION:{_escaped(event.text)}"
     yield "TRANSP:TRANSPARENT"
@@ -39,6 +40,10 @@ def _event(event: Event, now: datetime) -> Iterator[str]:
 
 def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _wall(at: datetime) -> str:
+    return f"{at:%Y%m%dT%H%M%S}"
 
 
 def _escaped(text: str) -> str:

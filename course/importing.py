@@ -1,156 +1,48 @@
-"""People out of a CSV file: read row by row, taken in some hundred at a time.
+"""People out of a list, taken in some hundred at a time.
 
 An import can never bring anyone back: who left, bounced or complained is skipped and listed, and
 who takes part or is through already stays as they are.
 """
 
-import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
-from functools import cache, lru_cache
-from itertools import chain
-from zoneinfo import available_timezones
+from datetime import date, datetime, time, timedelta
+from functools import cache, cached_property, lru_cache
+from typing import ClassVar, NamedTuple
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Executable, bindparam, select
+from sqlalchemy import Executable, and_, bindparam, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, enrollment, fields, suppressions
+from course import (
+    amending,
+    cohorts,
+    courses,
+    enrollment,
+    ledger,
+    planning,
+    suppressions,
+    timing,
+)
 from course.curriculum import Course as Curriculum
-from course.curriculum import parse_hour
 from course.enrollment import Origin, Person
-from course.errors import InvalidInputError
 from course.models import Cohort, Enrollment, Subscriber
-from course.people import clean, email_hash, parse_email
+from course.people import email_hash
+from course.planning import Clock, Pace
+from course.progress import Story
 from course.rowsets import RowSet, run
-from course.states import EnrollmentState
+from course.sheets import Bad, Elsewhere, Item, Row
+from course.starting import start_of, zone_of
+from course.states import EnrollmentState, MessageKind, SuppressionReason
+from course.walking import Place, forward
 
-COLUMNS = ("email", "name", "zone", "hour")
-SEPARATORS = (",", ";", "\t")
+HAD = "had it before"  # why a lesson is not sent to somebody who goes on behind it
 _ADDRESSES = RowSet(email=Subscriber.email)
 # On the embedded database all who write wait for a transaction to end: it stays well below a tenth
 # of a second, however slow the machine.
 TRANSACTION_SECONDS = 0.04
 LEAST, MOST = 10, 500
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A good row; `line` is where it begins in the file."""
-
-    line: int
-    person: Person
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A row that was not taken, and why."""
-
-    line: int
-    value: str
-    reason: str
-
-
-# Reading ----------------------------------------------------------------------------------------
-
-
-class Sheet:
-    """A CSV text with a header, read as it is iterated; `ignored` are columns that mean nothing
-    here: neither to every course nor to this one. Spreadsheets also write semicolons or tabs: the
-    header decides."""
-
-    def __init__(self, lines: Iterable[str], course: Curriculum) -> None:
-        self._course = course
-        known = (*COLUMNS, *course.fields)
-        rest = iter(lines)
-        header = next(rest, "")
-        separator = max(SEPARATORS, key=header.count)  # of equal ones the first
-        self._reader = csv.reader(chain([header], rest), delimiter=separator, strict=True)
-        self._columns = [name.strip().lower() for name in self._header(header)]
-        self.ignored = [name for name in self._columns if name and name not in known]
-        if "email" not in self._columns:
-            raise InvalidInputError(
-                f"No column `email`; the first line is: {clean(header) or '(empty)'}. "
-                f"Name the columns there like this: {','.join(known)} "
-                "(separated by commas, semicolons or tabs)."
-            )
-
-    def __iter__(self) -> Iterator[Row | Skipped]:
-        while True:
-            line = self._reader.line_num + 1
-            try:
-                cells = next(self._reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                until = self._reader.line_num
-                yield Skipped(line, "", f"cannot be read, up to line {until}: {error}")
-                continue
-            if any(cell.strip() for cell in cells):
-                yield self._row(line, cells)
-
-    def _header(self, header: str) -> list[str]:
-        try:
-            return next(self._reader, [])
-        except csv.Error as error:
-            raise InvalidInputError(f"{clean(header)}: is no CSV header: {error}") from None
-
-    def _row(self, line: int, cells: Sequence[str]) -> Row | Skipped:
-        if len(cells) > len(self._columns):
-            reason = f"{len(cells)} cells under {len(self._columns)} columns; quote the separators"
-            return Skipped(line, clean(cells[0]), reason)
-        values = dict(zip(self._columns, cells, strict=False))
-        if any(_is_broken(value) for value in values.values()):
-            return Skipped(line, clean(values["email"]), "is not UTF-8; save the file as UTF-8")
-        try:
-            return Row(line, _person(values, self._course))
-        except InvalidInputError as error:
-            return Skipped(line, clean(values.get("email", "")), str(error))
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _is_broken(value: str) -> bool:
-    """Bytes that were no UTF-8 come as lone surrogates (the file is opened that way)."""
-    return _SURROGATE.search(value) is not None
-
-
-def _person(values: dict[str, str], course: Curriculum) -> Person:
-    zone = values.get("zone", "").strip()
-    if zone and zone not in _zones():
-        raise InvalidInputError(f"“{clean(zone)}” is no time zone; write it like Europe/Berlin")
-    email = values.get("email", "").strip()
-    if not email:
-        raise InvalidInputError("has no address")
-    return Person(
-        parse_email(email),
-        clean(values.get("name", "")),
-        zone or None,
-        _hour(values.get("hour", "").strip()),
-        fields.pack(fields.read_all(course, values)) if course.fields else "",
-    )
-
-
-def _hour(given: str) -> time | None:
-    """Spreadsheets write hours in many ways; those that can mean only one are taken."""
-    if not given:
-        return None
-    match = re.fullmatch(r"(\d{1,2}):(\d\d)(?::00)?", given)
-    try:
-        return time(int(match[1]), int(match[2])) if match else parse_hour(given)
-    except ValueError:
-        raise InvalidInputError(f"“{clean(given)}” is not an hour; write it like 09:00") from None
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    """Read once: the list is gathered from the disk each time that one asks for it."""
-    return frozenset(available_timezones())
-
-
-# Taking in --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +55,75 @@ class Order:
     origin: Origin
     hash_key: str
     sandbox: bool
+    update: bool = False  # who is there already: what is known of them is corrected
+    suppress: bool = False  # whom their old list would not mail is never mailed by us
+    start: date | None = None  # the clock of the course starts that day, not at once
+    spread: timedelta = timedelta()  # the starts lie so far apart, in the list's order
+    lines: int = 1  # how long the list is
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A row that was not taken, and why."""
+
+    line: int
+    value: str
+    reason: str
+
+
+@dataclass
+class Told:
+    """How many there are, how many for which reason, and the first of them."""
+
+    MOST: ClassVar[int] = 50
+    count: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: list[Skipped] = field(default_factory=list)
+
+    def add(self, skipped: Skipped, reason: str) -> None:
+        self.count += 1
+        self.reasons[reason] += 1
+        if len(self.first) < self.MOST:
+            self.first.append(skipped)
+
+    def __iadd__(self, other: "Told") -> "Told":
+        self.count += other.count
+        self.reasons += other.reasons
+        self.first += other.first[: self.MOST - len(self.first)]
+        return self
 
 
 @dataclass
 class Taken:
-    """What became of the rows. `asked` get a confirmation mail, `confirmed` the course."""
+    """What became of the rows, or would. `asked` get a confirmation mail, `confirmed` the course.
+    `mails`: how many first mails leave on which day, on the cohort's clock; None: at once."""
 
     asked: int = 0
     confirmed: int = 0
+    updated: int = 0
     already: int = 0  # take part, wait for their confirmation, or are through
-    suppressed: list[Skipped] = field(default_factory=list)
-    rejected: list[Skipped] = field(default_factory=list)
+    suppressed: Told = field(default_factory=Told)
+    elsewhere: Told = field(default_factory=Told)  # their old list would not mail them
+    barred: int = 0  # of those, who is never mailed by us from now on
+    rejected: Told = field(default_factory=Told)
+    mails: Counter[date | None] = field(default_factory=Counter)
 
     def __iadd__(self, other: "Taken") -> "Taken":
         self.asked += other.asked
         self.confirmed += other.confirmed
+        self.updated += other.updated
         self.already += other.already
         self.suppressed += other.suppressed
+        self.elsewhere += other.elsewhere
+        self.barred += other.barred
         self.rejected += other.rejected
+        self.mails += other.mails
         return self
+
+    @property
+    def people(self) -> int:
+        """How many persons something happens to."""
+        return self.asked + self.confirmed + self.updated + self.barred
 
 
 def next_size(size: int, seconds: float) -> int:
@@ -190,78 +132,265 @@ def next_size(size: int, seconds: float) -> int:
     return max(LEAST, min(fitting, 2 * size, MOST))
 
 
-def take(session: Session, rows: Sequence[Row | Skipped], order: Order, now: datetime) -> Taken:
-    """Take a batch of rows in, in the session's transaction."""
+# What is to be done -------------------------------------------------------------------------------
+
+
+class Known(NamedTuple):
+    """Who has that address already, and how they stand in this course, if at all."""
+
+    zone: str | None
+    hour: time | None
+    state: str | None
+
+
+@dataclass
+class _Sorted:
+    """Rows by what is to be done with each; of a person's rows the first counts."""
+
+    cohort: Cohort
+    curriculum: Curriculum
+    order: Order
+    taken: Taken
+    known: Mapping[str, Known]
+    coming: dict[str, Row] = field(default_factory=dict)
+    there: dict[str, Row] = field(default_factory=dict)
+    left: list[Elsewhere] = field(default_factory=list)
+
+    @property
+    def rolling(self) -> bool:
+        return self.cohort.starts_on is None
+
+    @cached_property
+    def had(self) -> dict[str, tuple[str, ...]]:
+        """For each lesson with which somebody may go on, those before it."""
+        slugs = tuple(self.curriculum.by_slug)
+        return {"": (), **{slug: slugs[:place] for place, slug in enumerate(slugs)}}
+
+    def pace(self, zone: str | None, hour: time | None) -> Pace:
+        clock = planning.clock_in(self.cohort, zone, hour)
+        if clock not in self._paces:
+            self._paces[clock] = planning.pace(self.curriculum, clock)
+        return self._paces[clock]
+
+    @cached_property
+    def _paces(self) -> dict[Clock, Pace]:
+        return {}
+
+
+def _sort(session: Session, items: Sequence[Item], order: Order) -> _Sorted:
     cohort = session.get_one(Cohort, order.cohort_id)
     cohorts.require_open(cohort)
-    taken = Taken(rejected=[row for row in rows if isinstance(row, Skipped)])
-    good = [row for row in rows if isinstance(row, Row)]
     curriculum = courses.by_id(session, cohort.course_id).curriculum
-    barred = _barred(session, good, cohort, order.hash_key)
-    states = _states(session, good, cohort)
-    chosen: dict[str, Person] = {}
-    for row in good:
-        email = row.person.email
-        if reason := barred.get(email):
-            taken.suppressed.append(Skipped(row.line, email, reason))
-        elif not _takes_part(states.get(email), confirmed=order.confirmed):
-            chosen.setdefault(email, row.person)
-    count = _enroll(session, cohort, list(chosen.values()), curriculum, order, now)
-    taken.confirmed, taken.asked = (count, 0) if order.confirmed else (0, count)
-    taken.already = len(good) - len(taken.suppressed) - count
-    return taken
+    rows = [item for item in items if isinstance(item, Row)]
+    barred = _barred(session, rows, cohort, order.hash_key)
+    found = _Sorted(cohort, curriculum, order, Taken(), _known(session, rows, cohort))
+    for item in items:
+        match item:
+            case Bad(line=line, value=value, reason=reason):
+                found.taken.rejected.add(Skipped(line, value, reason), "cannot be read")
+            case Elsewhere(line=line, email=email, standing=standing):
+                found.left.append(item)
+                found.taken.elsewhere.add(Skipped(line, email, standing.why), standing.why)
+            case Row(line=line, person=person) if one := barred.get(person.email):
+                skipped = Skipped(line, person.email, f"{one[0]} on {one[1]:%Y-%m-%d}")
+                found.taken.suppressed.add(skipped, one[0])
+            case Row(person=person):
+                takes_part = _takes_part(found.known.get(person.email), confirmed=order.confirmed)
+                (found.there if takes_part else found.coming).setdefault(person.email, item)
+    found.taken.already = len(rows) - found.taken.suppressed.count - len(found.coming)
+    return found
 
 
-def _takes_part(state: str | None, *, confirmed: bool) -> bool:
-    """Whether a row changes nothing: a person who was asked may still be confirmed."""
+def _takes_part(known: Known | None, *, confirmed: bool) -> bool:
+    """Whether they are in the course already: a person who was asked may still be confirmed."""
+    state = known.state if known else None
     return state is not None and not (confirmed and state == EnrollmentState.PENDING)
 
 
-def _enroll(
-    session: Session,
-    cohort: Cohort,
-    people: Sequence[Person],
-    curriculum: Curriculum,
-    order: Order,
-    now: datetime,
-) -> int:
-    """Returns how many of them had not signed up elsewhere in that very moment."""
-    key, sandbox, origin = order.hash_key, order.sandbox, order.origin
-    if order.confirmed:
-        return enrollment.take_in(
-            session, cohort, people, curriculum, origin, now, hash_key=key, sandbox=sandbox
-        )
-    asked = enrollment.ask(session, cohort, people, origin, now, hash_key=key, sandbox=sandbox)
-    return len(asked)
-
-
-def _barred(session: Session, rows: Sequence[Row], cohort: Cohort, key: str) -> dict[str, str]:
-    """Address → why it may not be mailed, for this course or for all."""
+def _barred(
+    session: Session, rows: Sequence[Row], cohort: Cohort, key: str
+) -> dict[str, tuple[str, datetime]]:
+    """Address → why it may not be mailed, for this course or for all, and since when."""
     hashes = {email_hash(row.person.email, key): row.person.email for row in rows}
     return {
-        hashes[one.email_hash]: f"{one.reason} on {one.created_at:%Y-%m-%d}"
+        hashes[one.email_hash]: (one.reason, one.created_at)
         for one in suppressions.standing(session, hashes, cohort.course_id)
     }
 
 
-def _states(session: Session, rows: Sequence[Row], cohort: Cohort) -> dict[str, str]:
-    """Address → how the person stands in this course; who was merely cancelled may come again."""
+def _known(session: Session, rows: Sequence[Row], cohort: Cohort) -> dict[str, Known]:
+    """By address; who was merely cancelled may come again."""
     given = _ADDRESSES.pack(session, [(row.person.email,) for row in rows])
-    found = run(session, _known_states, given=given, course=cohort.course_id)
-    return {row.email: row.state for row in found}
+    found = run(session, _known_people, given=given, course=cohort.course_id)
+    return {
+        email: Known(form_zone or zone, form_hour or hour, state)
+        for email, zone, hour, form_zone, form_hour, state in found
+    }
 
 
 @cache
-def _known_states(postgresql: bool) -> Executable:
+def _known_people(postgresql: bool) -> Executable:
     given = _ADDRESSES.given(postgresql)
+    is_there = and_(
+        Enrollment.subscriber_id == Subscriber.id,
+        Enrollment.course_id == bindparam("course"),
+        Enrollment.state != EnrollmentState.CANCELLED,
+    )
     return (
-        select(Subscriber.email, Enrollment.state)
-        .join(Enrollment, Enrollment.subscriber_id == Subscriber.id)
-        .where(
-            Subscriber.email.in_(select(given.c.email)),
-            Enrollment.course_id == bindparam("course"),
-            Enrollment.state != EnrollmentState.CANCELLED,
+        select(
+            Subscriber.email,
+            Subscriber.zone,
+            Subscriber.hour,
+            Enrollment.form_zone,
+            Enrollment.form_hour,
+            Enrollment.state,
         )
+        .outerjoin(Enrollment, is_there)
+        .where(Subscriber.email.in_(select(given.c.email)))
         # Who is through and has come back is what they are now.
         .order_by(Enrollment.id)
     )
+
+
+# Looking ahead ------------------------------------------------------------------------------------
+
+
+def look(session: Session, items: Sequence[Item], order: Order, now: datetime) -> Taken:
+    """What `take` would do with these rows, and when the first mails leave. Nothing is written."""
+    found = _sort(session, items, order)
+    taken, count = found.taken, len(found.coming)
+    taken.confirmed, taken.asked = (count, 0) if order.confirmed else (0, count)
+    if order.update:
+        taken.updated = amending.count(session, found.cohort, found.there.values())
+        taken.already -= taken.updated
+    if order.suppress:
+        taken.barred = sum(one.standing.bars is not None for one in found.left)
+    if order.confirmed:
+        zone = zone_of(found.cohort, found.curriculum)
+        for leaves_at in (_leaves_at(found, row, now) for row in found.coming.values()):
+            if leaves_at is not None:
+                taken.mails[_day(leaves_at, zone, now)] += 1
+    elif count:
+        taken.mails[None] = count
+    return taken
+
+
+def _day(leaves_at: datetime, zone: ZoneInfo, now: datetime) -> date | None:
+    return timing.local_date(leaves_at, zone) if leaves_at > now else None
+
+
+def _leaves_at(found: _Sorted, row: Row, now: datetime) -> datetime | None:
+    """When a newcomer's first mail leaves, by the planner's own decisions; None: none ever does."""
+    person, known = row.person, found.known.get(row.person.email)
+    zone = person.zone or (known.zone if known else None)
+    hour = person.hour or (known.hour if known else None)
+    pace = found.pace(zone, hour)
+    unwanted = pace.conditions.unwanted(person.fields)
+    starts_at = _starts_at(found, row, zone, hour, now)
+    return _first(pace, found.rolling, starts_at, found.had[row.start_at], unwanted, now)
+
+
+@lru_cache(maxsize=4096)
+def _first(
+    pace: Pace,
+    rolling: bool,
+    starts_at: datetime,
+    had: tuple[str, ...],
+    unwanted: frozenset[str],
+    now: datetime,
+) -> datetime | None:
+    none = frozenset[str]()
+    story = Story(frozenset(had), none, none, None, starts_at, None) if had else None
+    place = Place(pace, rolling, unwanted, starts_at, story, now)
+    while step := forward(place):
+        if step.slug:
+            return step.place.now
+        place = step.place
+    return None
+
+
+def _starts_at(
+    found: _Sorted, row: Row, zone: str | None, hour: time | None, now: datetime
+) -> datetime:
+    """When the clock of the course starts for a row's person. Who goes on in the middle counts from
+    there as if the lesson before had just come."""
+    cohort, order = found.cohort, found.order
+    start = start_of(cohort, found.curriculum, now, zone=zone, hour=hour)
+    if order.start is not None:
+        rhythm = found.pace(zone, hour).rhythm
+        start = max(start, timing.to_utc(order.start, rhythm.at, rhythm.zone))
+    if found.had[row.start_at]:
+        start = max(start, now)
+    return start + order.spread * ((row.line - 2) / max(order.lines - 1, 1))
+
+
+# Doing it -----------------------------------------------------------------------------------------
+
+
+def take(session: Session, items: Sequence[Item], order: Order, now: datetime) -> Taken:
+    """Take a batch of rows in, in the session's transaction."""
+    found = _sort(session, items, order)
+    taken = found.taken
+    come = _enroll(session, found, now)
+    taken.confirmed, taken.asked = (come, 0) if order.confirmed else (0, come)
+    taken.already += len(found.coming) - come  # they signed up elsewhere in that very moment
+    amending.tag(session, found.coming.values())
+    if order.update:
+        taken.updated = amending.amend(session, found.cohort, found.there.values(), now)
+        taken.already -= taken.updated
+    if order.suppress:
+        taken.barred = _suppress(session, found, now)
+    return taken
+
+
+def _enroll(session: Session, found: _Sorted, now: datetime) -> int:
+    """Returns how many had not come elsewhere meanwhile."""
+    order, rows = found.order, found.coming
+    people = [row.person for row in rows.values()]
+    key, sandbox = order.hash_key, order.sandbox
+    if not order.confirmed:
+        asked = enrollment.ask(
+            session, found.cohort, people, order.origin, now, hash_key=key, sandbox=sandbox
+        )
+        return len(asked)
+
+    def starts(person: Person, zone: str | None, hour: time | None) -> datetime:
+        return _starts_at(found, rows[person.email], zone, hour, now)
+
+    begun = enrollment.take_in(
+        session,
+        found.cohort,
+        people,
+        order.origin,
+        now,
+        starts=starts,
+        hash_key=key,
+        sandbox=sandbox,
+    )
+    had = [
+        ledger.Planned(
+            enrollment_id=number,
+            course_id=found.cohort.course_id,
+            kind=MessageKind.LESSON,
+            message_key=lesson,
+            due_at=starts_at,
+            rank=ledger.RANK_LESSON,
+            reason=HAD,
+        )
+        for person, (number, starts_at) in begun.items()
+        for lesson in found.had[rows[person.email].start_at]
+    ]
+    ledger.plan(session, had, now)
+    return len(begun)
+
+
+def _suppress(session: Session, found: _Sorted, now: datetime) -> int:
+    """Whom their old list would not mail is never mailed from here, whatever they take part in."""
+    hashes: dict[SuppressionReason, list[str]] = defaultdict(list)
+    for one in found.left:
+        if one.standing.bars is not None:
+            hashes[one.standing.bars].append(email_hash(one.email, found.order.hash_key))
+    for reason, some in hashes.items():
+        suppressions.add(session, some, reason, found.order.origin.source, now)
+        enrollment.withdraw_addresses(session, some, reason, now)
+    return sum(map(len, hashes.values()))

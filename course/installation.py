@@ -12,6 +12,7 @@ from course.errors import DatabaseError, ModeError
 from course.models import Delivery, Installation, Subscriber
 from course.settings import Settings
 from course.states import Mode
+from course.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ def _check_no_sandbox_people(session: Session, settings: Settings) -> None:
     )
     if people:
         raise ModeError(
-            f"This database holds {people} sandbox people, and {settings.sendgrid_host} would "
-            "mail them for real. Look at them and decide with: minicourse live"
+            f"This database holds {counted(people, 'sandbox person', 'sandbox people')}, whom "
+            f"{settings.sendgrid_host} would mail for real. Look at them and "
+            "decide with: minicourse live"
         )
 
 

@@ -44,10 +44,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a consent came from: a page, a file, a link; and in which words it was given."""
+    """Where a consent came from: a page, a link, a list; and in which words it was given."""
 
     source: str
     wording: Wording | None = None
+    file_hash: str | None = None  # of the list (SHA-256, hex)
 
 
 class Joined(NamedTuple):
@@ -255,10 +256,12 @@ def consent(
         source=origin.source,
         wording_version=origin.wording.version if origin.wording else None,
         wording_hash=origin.wording.hash if origin.wording else None,
+        file_hash=origin.file_hash,
     )
 
 
 @cache
 def _new_consents(postgresql: bool) -> Executable:
-    given, same = _IDS.given(postgresql), ["act", "at", "source", "wording_version", "wording_hash"]
+    given = _IDS.given(postgresql)
+    same = ["act", "at", "source", "wording_version", "wording_hash", "file_hash"]
     return insert_from(postgresql, Consent, given, dict(given.c), same)

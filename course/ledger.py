@@ -33,10 +33,12 @@ from sqlalchemy.orm import Session
 from course import conditions, holds
 from course.db import among, changed, gathered, insert_ignoring, is_postgresql
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
+from course.note_file import slug_in
 from course.rowsets import RowSet, insert_from, run
 from course.states import (
     DeliveryState,
     EnrollmentState,
+    LinkPurpose,
     MessageKind,
 )
 from course.suppressions import suppressed
@@ -47,8 +49,14 @@ S = DeliveryState
 UNKNOWN_PATIENCE = timedelta(days=1)
 # A row that lost two claims is claimed alone; alone it may lose five, then it has failed.
 SUSPECT_AFTER, LOST_FOR_GOOD = 2, 7
-RANKS = {MessageKind.CONFIRMATION: 0, MessageKind.ALREADY: 0, MessageKind.LINK: 0}
 RANK_WELCOME, RANK_LESSON = 1, 2
+RANKS = {
+    MessageKind.CONFIRMATION: 0,
+    MessageKind.ALREADY: 0,
+    MessageKind.LINK: 0,
+    MessageKind.JOINED: RANK_WELCOME,
+    MessageKind.REMINDER: RANK_WELCOME,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,17 @@ class Claimed(NamedTuple):
 
     @property
     def message_name(self) -> str:
-        """Rows of one name get the same mail: a lesson's slug, or the kind of a system mail."""
-        return self.message_key if self.kind is MessageKind.LESSON else str(self.kind)
+        """Rows of one name get the same mail: a lesson's slug, a note's key, or the kind of a
+        system mail and, of a link, what it is for."""
+        if self.kind is MessageKind.LINK:
+            return f"{self.kind}-{LinkPurpose.of(self.message_key)}"
+        is_named = self.kind in (MessageKind.LESSON, MessageKind.NOTE)
+        return self.message_key if is_named else str(self.kind)
+
+    @property
+    def note(self) -> str | None:
+        """The slug of the note that it is."""
+        return slug_in(self.message_key) if self.kind is MessageKind.NOTE else None
 
 
 def plan(session: Session, mails: Sequence[Planned], now: datetime) -> None:

@@ -4,10 +4,10 @@ Nothing here touches the database. The caller commits the line first, then calls
 and moves its rows by the verdict.
 """
 
-import logging
 import re
 import ssl
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,12 +17,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from course.answers import Answer, Verdict, judge, one_line
+from course.client import client
 from course.errors import SettingsError
 from course.wire import Wire, unobserved
-
-# At DEBUG the library prints the key and every recipient. A filter outlives whatever a logging
-# configuration does to levels and handlers.
-logging.getLogger("python_http_client.client").addFilter(lambda record: False)  # noqa: ARG005
 
 
 class Personalization(NamedTuple):
@@ -33,6 +30,15 @@ class Personalization(NamedTuple):
     custom_args: Mapping[str, str]  # nothing personal: never erased
     name: str = ""
     substitutions: Mapping[str, str] | None = None
+
+
+class Attachment(NamedTuple):
+    """A text file for all people of a request. `type` is a bare media type: the API refuses a
+    semicolon in it."""
+
+    filename: str
+    type: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,10 @@ class Outgoing:
     click_tracking: bool
     open_tracking: bool
     personalizations: tuple[Personalization, ...]
+    attachments: tuple[Attachment, ...] = ()
+    # It asks whether somebody who once left wants to come back: SendGrid's own list of those who
+    # left must not swallow it.
+    despite_leaving: bool = False
 
 
 def payload(outgoing: Outgoing) -> dict[str, Any]:
@@ -72,7 +82,20 @@ def payload(outgoing: Outgoing) -> dict[str, Any]:
         body["reply_to"] = _address(outgoing.reply_to)
     if outgoing.categories:
         body["categories"] = list(outgoing.categories)
+    if outgoing.despite_leaving:
+        body["mail_settings"] = {"bypass_unsubscribe_management": {"enable": True}}
+    if outgoing.attachments:
+        body["attachments"] = [_attachment(file) for file in outgoing.attachments]
     return body
+
+
+def _attachment(file: Attachment) -> dict[str, str]:
+    return {
+        "content": b64encode(file.text.encode()).decode(),
+        "type": file.type,
+        "filename": file.filename,
+        "disposition": "attachment",
+    }
 
 
 def _personalization(person: Personalization) -> dict[str, Any]:
@@ -154,11 +177,9 @@ class Mailer:
         )
 
     def _post(self, wire: Wire) -> Any:
-        import sendgrid  # slow, and only those who send need it
-
-        client = sendgrid.SendGridAPIClient(self._key, host=self._host).client.mail.send
+        call = client(self._key, self._host).mail.send
         # The library keeps this step apart so that it can be replaced. Its own follows redirects,
         # has no deadline and cannot tell whether the request had begun to leave; and its own JSON
         # takes longer than all the rest of a call.
-        client._make_request = wire.exchange
-        return client.post()
+        call._make_request = wire.exchange
+        return call.post()

@@ -74,6 +74,8 @@ class Installation(Base):
     quiet_until: Mapped[datetime | None]
     batch_limit: Mapped[int] = mapped_column(default=1000)
     digest_at: Mapped[datetime | None]  # real time: the last digest to the operator
+    # Up to when each of the provider's own lists has been read; see `syncing`.
+    lists_read: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Course(Base):
@@ -219,7 +221,7 @@ class Consent(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     enrollment_id: Mapped[int] = mapped_column(ForeignKey("enrollment.id"), index=True)
-    act: Mapped[str]  # asked, confirmed, imported, withdrawn, restored
+    act: Mapped[str]  # asked, confirmed, imported, withdrawn, restored, readdressed
     at: Mapped[datetime]
     source: Mapped[str]  # the page, the file, the link
     wording_version: Mapped[str | None]
@@ -313,6 +315,15 @@ class Delivery(Base):
             "state",
             sqlite_where=text("state = 'unknown' OR state = 'failed'"),
             postgresql_where=text("state = 'unknown' OR state = 'failed'"),
+        ),
+        # Notes are few beside lessons.
+        Index(
+            "ix_delivery_note",
+            "course_id",
+            "message_key",
+            "id",
+            sqlite_where=text("kind = 'note'"),
+            postgresql_where=text("kind = 'note'"),
         ),
         Index(
             "ix_delivery_request_id",
@@ -418,6 +429,17 @@ class Suppression(Base):
     created_at: Mapped[datetime]
 
 
+class Lift(Base):
+    """A person confirmed anew: an unsubscribe of theirs in the provider's own list no longer
+    stands, and is deleted there by and by; see `syncing`."""
+
+    __tablename__ = "lift"
+
+    subscriber_id: Mapped[int] = mapped_column(
+        ForeignKey("subscriber.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
 class Hold(Base):
     """Nothing in its scope crosses the line until it is released."""
 
@@ -436,6 +458,24 @@ class Hold(Base):
     probes: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
+
+
+class Bucket(Base):
+    """How much of a budget is spent; see `budgets`. Whose it is, only a keyed hash says."""
+
+    __tablename__ = "bucket"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    full_at: Mapped[datetime] = mapped_column(index=True)  # real time
+
+
+class UsedToken(Base):
+    """A form's token that was used: the form may be sent once."""
+
+    __tablename__ = "used_token"
+
+    token_hash: Mapped[str] = mapped_column(String(32), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(index=True)  # real time
 
 
 class Alert(Base):

@@ -63,13 +63,13 @@ class Report:
         self.problems += other.problems
 
 
-def compiled(office: Office, revision_id: int) -> CompiledCourse:
-    """An applied revision as mails; kept, since a revision never changes."""
-    return _compiled(office.database, revision_id, office.site)
+def compiled(office: Office, revision_id: int, note: str | None = None) -> CompiledCourse:
+    """An applied revision as mails, or a note in its place; kept, since neither ever changes."""
+    return _compiled(office.database, revision_id, note, office.site)
 
 
 @lru_cache(maxsize=32)
-def _compiled(database: Database, revision_id: int, site: Site) -> CompiledCourse:
+def _compiled(database: Database, revision_id: int, note: str | None, site: Site) -> CompiledCourse:
     with database.reading() as session:
-        slug, files = courses.revision_files(session, revision_id)
+        slug, files = courses.revision_files(session, revision_id, note)
     return rendering.load_course(slug, files, site, where=f"lessons/{slug}/")

@@ -11,6 +11,7 @@ from course.due import Backlog, Release
 from course.models import Cohort, Course, Hold
 from course.sources import Source
 from course.states import DeliveryState, HoldScope
+from course.wording import counted
 
 # A scheduler ticks every few seconds; a minute without one is long.
 TICK_IS_OLD = timedelta(minutes=1)
@@ -110,7 +111,8 @@ def _stuck(
     if (backlog.due or backlog.late) and (last_tick is None or real - last_tick > TICK_IS_OLD):
         found.append(Attention("mail is due and no scheduler runs", "minicourse up"))
     elif backlog.late:
-        found.append(Attention(f"{backlog.late:,} late", "minicourse send due --dry-run"))
+        what = f"{counted(backlog.late, 'mail')} due for more than {due.LATE.seconds // 60} minutes"
+        found.append(Attention(what, "minicourse send due --dry-run"))
     if due.breaker_until(session) is not None:
         found.append(Attention("the provider's answers are being lost", "minicourse doctor"))
     for number, state in (

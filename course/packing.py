@@ -10,15 +10,15 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import db, holds, tokens
+from course import db, holds, ics, invitations, tokens
 from course.errors import MinicourseError
 from course.ledger import Claimed
-from course.mailer import Outgoing, Personalization
+from course.mailer import Attachment, Outgoing, Personalization
 from course.merging import Key, Skeleton, merge
 from course.models import Enrollment, Subscriber
-from course.rendering import CompiledCourse, Recipient, Site
+from course.rendering import CompiledCourse, Recipient, Site, Start
 from course.settings import Settings
-from course.states import HoldScope, MessageKind
+from course.states import HoldScope, LinkPurpose, MessageKind
 
 # SendGrid's limits, each with a margin: 1,000 people, 10,000 bytes of substitutions a person,
 # 30 MB a request.
@@ -28,6 +28,7 @@ REQUEST_BYTES = 25_000_000
 _PERSON_BYTES = 600  # address, headers and arguments around the substitutions
 
 CONFIRM = "confirm"  # what a confirmation link is signed for
+LINK = "link"  # and a short-lived one
 DELIVERY_ARGUMENT = "minicourse_delivery"
 
 
@@ -83,7 +84,7 @@ class Packer:
     settings: Settings
     site: Site
     installation: str  # stands before each delivery id that travels to the provider
-    course_of: Callable[[int], CompiledCourse]  # by revision
+    course_of: Callable[[int, str | None], CompiledCourse]  # by revision, with that note
 
     def pack(
         self, rows: Sequence[Claimed], people: Mapping[int, Recipient]
@@ -108,16 +109,16 @@ class _Packing:
     def group(self, rows: Sequence[Claimed]) -> None:
         """Rows of one message; each grouping key has a skeleton of its own."""
         try:
-            course = self.packer.course_of(rows[0].revision_id)
+            course = self.packer.course_of(rows[0].revision_id, rows[0].note)
             message = course.message(rows[0].kind, rows[0].message_key)
         except MinicourseError as error:
             self._blame_message(rows, error)
             return
-        by_key: dict[Key, list[Claimed]] = defaultdict(list)
+        by_key: dict[tuple[Key, datetime | None], list[Claimed]] = defaultdict(list)
         values = {row.id: course.values(self.people[row.id]) for row in rows}
         for row in rows:
-            by_key[message.key(values[row.id])].append(row)
-        for key, members in by_key.items():
+            by_key[message.key(values[row.id]), _wall(row, self.people[row.id])].append(row)
+        for (key, _), members in by_key.items():
             try:
                 skeleton = message.skeleton(key)
             except MinicourseError as error:
@@ -144,6 +145,9 @@ class _Packing:
             except Exception as error:  # whatever a person's values make of an expression
                 self._blame_row([row.id], f"cannot be rendered: {error}")
                 continue
+            if row.kind is MessageKind.LINK and not self.people[row.id].email:
+                self._blame_row([row.id], "the new address was taken back")
+                continue
             letter = Letter(row, self._person(row, substitutions, list_id))
             weight = _bytes_of(substitutions)
             if weight > SUBSTITUTION_BYTES:
@@ -168,6 +172,8 @@ class _Packing:
             click_tracking=curriculum.tracking.clicks and tracked,
             open_tracking=curriculum.tracking.opens and tracked,
             personalizations=(),
+            attachments=_calendar(course, row, self.people[row.id]),
+            despite_leaving=row.kind is MessageKind.CONFIRMATION,
         )
         return Parcel(outgoing, row.revision_id, (), _scope(row))
 
@@ -191,9 +197,29 @@ class _Packing:
         self.misfits.append(Misfit(tuple(row.id for row in rows), str(error), _scope(rows[0])))
 
 
+def _wall(row: Claimed, person: Recipient) -> datetime | None:
+    """What a file in the mail says of its reader. It is the whole request's, so only those share
+    one who would find the same in it."""
+    if row.kind is not MessageKind.JOINED or person.start is None:
+        return None
+    return person.start.at.replace(tzinfo=None)
+
+
+def _calendar(course: CompiledCourse, row: Claimed, person: Recipient) -> tuple[Attachment, ...]:
+    """The first lesson for the reader's calendar, at that hour wherever they are."""
+    wall = _wall(row, person)
+    if wall is None or person.start is None:
+        return ()
+    slug, url = course.course.slug, f"{course.site.public_url}/c/{course.course.slug}"
+    words = course.texts["mail"][row.kind].get("calendar", "")
+    event = ics.Event(f"{url}/start", wall, course.course.title, f"{words}\n{url}".strip())
+    text = ics.calendar([event], person.start.told_at)
+    return (Attachment(f"{slug}.ics", "text/calendar", text),)
+
+
 def _scope(row: Claimed) -> holds.Scope:
     """What a fault of the message itself holds: that lesson; for a system mail the course."""
-    if row.kind is MessageKind.LESSON:
+    if row.kind in (MessageKind.LESSON, MessageKind.NOTE):
         return holds.Scope(HoldScope.LESSON, course_id=row.course_id, lesson=row.message_key)
     return holds.Scope(HoldScope.COURSE, course_id=row.course_id)
 
@@ -205,13 +231,13 @@ def _list_id(slug: str, site: Site) -> str:
 
 def _headers(kind: MessageKind, person: Recipient, site: Site, list_id: str) -> dict[str, str]:
     """The complete set for one person (RFC 8058, RFC 2919, RFC 3834). Leaving works before the
-    confirmation too: who was signed up by a stranger says no with it."""
-    headers = {
-        "List-Id": list_id,
-        "List-Unsubscribe": f"<{site.public_url}/unsubscribe/{person.token}>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-    }
-    if kind is MessageKind.CONFIRMATION:
+    confirmation too: who was signed up by a stranger says no with it. A new address has nothing to
+    leave yet, and whoever has it may not have what opens somebody's page."""
+    headers = {"List-Id": list_id}
+    if person.token:
+        headers["List-Unsubscribe"] = f"<{site.public_url}/unsubscribe/{person.token}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    if kind in (MessageKind.CONFIRMATION, MessageKind.LINK):
         headers["Auto-Submitted"] = "auto-generated"
     return headers
 
@@ -266,13 +292,55 @@ def recipients(
         enrollment_id: Recipient(email or "", name, zone or "", token, fields=fields)
         for enrollment_id, token, fields, email, name, zone in found
     }
-    return {row.id: _addressed(row, people[row.enrollment_id], secret_keys, now) for row in rows}
+    new, starts = _new_addresses(session, rows), _starts(session, rows, now)
+    return {
+        row.id: _addressed(
+            row, new.get(row.id) or people[row.enrollment_id], secret_keys, now
+        )._replace(start=starts.get(row.id))
+        for row in rows
+    }
+
+
+def _starts(session: Session, rows: Sequence[Claimed], now: datetime) -> dict[int, Start]:
+    """Their first lesson, for those whom a mail tells of it."""
+    told = [row for row in rows if row.kind in (MessageKind.JOINED, MessageKind.REMINDER)]
+    if not told:
+        return {}
+    begins = invitations.begins(session, [row.enrollment_id for row in told])
+    return {
+        row.id: Start(begins[row.enrollment_id], now) for row in told if row.enrollment_id in begins
+    }
+
+
+def _new_addresses(session: Session, rows: Sequence[Claimed]) -> dict[int, Recipient]:
+    """Those that people want their mails at from now on, by delivery id. Whose they are is not
+    known before they have answered, so nothing of the person goes there."""
+    asked = [
+        row
+        for row in rows
+        if row.kind is MessageKind.LINK
+        and LinkPurpose.of(row.message_key) is LinkPurpose.NEW_ADDRESS
+    ]
+    if not asked:
+        return {}
+    found = session.execute(
+        select(Enrollment.id, Subscriber.new_email)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(db.among(session, Enrollment.id, {row.enrollment_id for row in asked}))
+    )
+    email_of = {number: email or "" for number, email in found}
+    return {row.id: Recipient(email_of[row.enrollment_id]) for row in asked}
 
 
 def _addressed(
     row: Claimed, person: Recipient, secret_keys: Sequence[str], now: datetime
 ) -> Recipient:
-    if row.kind is not MessageKind.CONFIRMATION:
-        return person
-    link = tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
-    return person._replace(confirm_token=link)
+    """With the link that is made when its mail leaves."""
+    match row.kind:
+        case MessageKind.CONFIRMATION:
+            link = tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
+            return person._replace(confirm_token=link)
+        case MessageKind.LINK:
+            return person._replace(link_token=tokens.sign(LINK, row.id, now, secret_keys))
+        case _:
+            return person

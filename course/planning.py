@@ -9,10 +9,10 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Update, func, select, update
+from sqlalchemy import Row, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from course import conditions, courses, holds, ledger, progress, timing
+from course import conditions, courses, holds, ledger, progress, suppressions, timing
 from course.curriculum import Course as Curriculum
 from course.db import among, rows
 from course.fields import Conditions, conditions_of
@@ -21,11 +21,14 @@ from course.rowsets import RowSet, run
 from course.states import (
     RUNNING_COHORT,
     EnrollmentState,
+    Latecomers,
     MessageKind,
 )
 from course.timing import Due, Finished, Late, Passed, Past, Rhythm, Step, Wait
 
 BATCH = 1000
+# Who may not be mailed keeps their place, and is looked at once a day.
+BARRED_PAUSE = timedelta(days=1)
 # Why a lesson was skipped.
 LATE, PASSED = "late", "not for them"
 
@@ -40,6 +43,7 @@ class Clock(NamedTuple):
     hour: time | None
     every: int | None = None  # a rehearsal's pause, in seconds
     weekdays: str | None = None  # a cohort's own, as `mon,wed`
+    catches_up: bool = False  # came late, to a cohort whose latecomers do
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -79,24 +83,29 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     """
     _wake(session, now, limit)
     _look_again(session, now, limit)
-    learners = _due(session, now, limit)
+    found = _due(session, now, limit)
+    barred = _barred(session, found)
+    learners = [learner for learner in found if learner.id not in barred]
     pace_of = _paces(session, learners)
     mails: list[ledger.Planned] = []
     look_at: list[tuple[int, datetime]] = []
     waiting: list[int] = []  # for something to be settled, which will have them looked at
     finished: list[int] = []
     passed: list[ledger.Planned] = []
+    begun: list[int] = []
     for learner, decision in _decided(session, learners, pace_of, now):
         match decision:
-            case Due(due_at=due) if due <= now:
+            case Due(comes_at=moment) if moment <= now:
                 passed += _passed(learner, decision.passed)
                 mail = _planned(learner, decision, pace_of, now)
                 mails.append(mail)
+                if not learner.rolling and mail.message_key == pace_of(learner.clock).steps[0].slug:
+                    begun.append(learner.id)
                 if mail.reason:  # a lesson that is skipped is decided at once
                     look_at.append((learner.id, now))
                 else:
                     waiting.append(learner.id)
-            case Due(due_at=moment) | Wait(until=datetime() as moment):
+            case Due(comes_at=moment) | Wait(until=datetime() as moment):
                 look_at.append((learner.id, moment))
             case Wait() | None:
                 waiting.append(learner.id)
@@ -104,11 +113,14 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
                 passed += _passed(learner, decision.passed)
                 finished.append(learner.id)
     ledger.plan(session, passed + mails, now)
+    # Whose first day has come need not be told that it will.
+    ledger.cancel(session, begun, LATE, now, kinds=[MessageKind.REMINDER])
     if look_at:
         run(session, _look_at, given=_LOOKS.pack(session, look_at))
     _set(session, waiting, next_due_at=None)
+    _set(session, sorted(barred), next_due_at=now + BARRED_PAUSE)
     _set(session, finished, state=EnrollmentState.COMPLETED, ended_at=now, next_due_at=None)
-    return len(learners)
+    return len(found)
 
 
 _LOOKS = RowSet(id=Enrollment.id, at=Enrollment.next_due_at)
@@ -166,14 +178,18 @@ def next_lesson(
     )
 
 
-def clock_in(cohort: Cohort, zone: str | None, hour: time | None) -> Clock:
-    """The clock of somebody in that cohort with that zone and hour, where they named one."""
+def clock_in(
+    cohort: Cohort, zone: str | None, hour: time | None, *, is_late: bool = False
+) -> Clock:
+    """The clock of somebody in that cohort with that zone and hour, where they named one; and who
+    confirmed after its start, or not."""
     return Clock(
         cohort.course_id,
         zone or cohort.zone,
         hour or cohort.hour,
         cohort.rehearsal_every,
         cohort.weekdays,
+        is_late and cohort.latecomers == Latecomers.CATCH_UP,
     )
 
 
@@ -182,7 +198,8 @@ def pace(curriculum: Curriculum, clock: Clock) -> Pace:
     return Pace(
         curriculum.steps,
         rhythm(curriculum, clock),
-        curriculum.schedule.late,
+        # The rest of the plan stays where it is for who catches up.
+        Late.SEND if clock.catches_up else curriculum.schedule.late,
         conditions_of(curriculum),
     )
 
@@ -192,7 +209,8 @@ def rhythm(curriculum: Curriculum, clock: Clock) -> Rhythm:
     """When that course's lessons come on that clock."""
     zone = ZoneInfo(clock.zone) if clock.zone else None
     found = curriculum.rhythm(zone, clock.hour, clock.weekdays)
-    return replace(found, every=timedelta(seconds=clock.every)) if clock.every else found
+    every = timedelta(seconds=clock.every) if clock.every else None
+    return replace(found, every=every, catches_up=clock.catches_up)
 
 
 def learners_where(session: Session, *where: Any) -> list[Learner]:
@@ -206,6 +224,7 @@ _CLOCK = (
     func.coalesce(Subscriber.hour, Cohort.hour).label("hour"),
     Cohort.rehearsal_every,
     Cohort.weekdays,
+    conditions.catches_up().label("catches_up"),
 )
 _LEARNERS = (
     select(
@@ -233,7 +252,8 @@ def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
 
 
 def _clock(row: Row[*tuple[Any, ...]]) -> Clock:
-    return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every, row.weekdays)
+    catches_up = bool(row.catches_up)
+    return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every, row.weekdays, catches_up)
 
 
 def paces(session: Session, course_ids: Collection[int]) -> PaceOf:
@@ -255,6 +275,21 @@ def _due(session: Session, now: datetime, limit: int) -> list[Learner]:
         .with_for_update(of=Enrollment, skip_locked=True),
     )
     return [_learner(row) for row in found.all()]
+
+
+def _barred(session: Session, learners: Sequence[Learner]) -> set[int]:
+    """Those whose address may not be mailed now. It is asked once more at the line."""
+    if not learners:
+        return set()
+    found = (
+        select(Enrollment.id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(
+            among(session, Enrollment.id, [learner.id for learner in learners]),
+            or_(Subscriber.email.is_(None), suppressions.bars_learner()),
+        )
+    )
+    return set(rows(session, found).scalars())
 
 
 def _passed(learner: Learner, passed: Iterable[Passed]) -> list[ledger.Planned]:
@@ -375,8 +410,9 @@ def replan_late(session: Session, now: datetime, real: datetime, limit: int = BA
     moved: dict[timing.Release | None, list[int]] = defaultdict(list)
     for row in found:
         pace = pace_of(_clock(row))
+        late = Late.SEND if row.kind == MessageKind.NOTE else pace.late
         release = timing.release(
-            row.send_at, now, pace.of(row.message_key), pace.late, was_shifted=row.is_shifted
+            row.send_at, now, pace.of(row.message_key), late, was_shifted=row.is_shifted
         )
         # What only leaves later keeps the due time from which the next lesson counts.
         if release and release.is_shifted == row.is_shifted:
@@ -399,6 +435,7 @@ def _waiting_late(
         select(
             Delivery.id,
             *_CLOCK,
+            Delivery.kind,
             Delivery.message_key,
             Delivery.due_at,
             Delivery.send_at,
@@ -409,7 +446,7 @@ def _waiting_late(
         .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
         .where(
             Delivery.rank == ledger.RANK_LESSON,
-            Delivery.kind == MessageKind.LESSON,
+            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
             Cohort.rehearsal_every.is_(None),
             Delivery.send_at < now - timing.LATE_AFTER,
             conditions.waiting(now, real),

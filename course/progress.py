@@ -28,7 +28,9 @@ class Story:
     unknown: frozenset[str]
     unknown_since: datetime | None
     due_at: datetime
-    sent_at: datetime | None  # the welcome mail aside: it starts no gap
+    # The last sending, also of what was ordered again since; the welcome mail aside: it starts no
+    # gap.
+    sent_at: datetime | None
 
     @property
     def past(self) -> Mapping[str, Past]:
@@ -55,6 +57,7 @@ def stories(session: Session, enrollment_ids: Sequence[int]) -> Mapping[int, Sto
     return {
         row[0]: Story(_set(row[1]), _set(row[2]), _set(row[3]), row[4], row[5], row[6])
         for row in found
+        if row[1]  # all that they had may have been put aside
     }
 
 
@@ -65,19 +68,20 @@ def _set(lessons: str | None) -> frozenset[str]:
 
 
 _LESSONS = func.aggregate_strings(Delivery.message_key, ",")
+_STANDS = not_(Delivery.superseded)
 _IS_LEAVING = Delivery.state.in_((S.PENDING, S.CLAIMED, S.SENDING))
 _IS_UNKNOWN = Delivery.state == S.UNKNOWN
 _IS_SENT = (Delivery.state == S.ACCEPTED) & (Delivery.rank == ledger.RANK_LESSON)
 _STORIES = (
     select(
         Delivery.enrollment_id,
-        _LESSONS,
+        _LESSONS.filter(_STANDS),
         _LESSONS.filter(_IS_LEAVING),
         _LESSONS.filter(_IS_UNKNOWN),
         func.max(Delivery.unknown_since).filter(_IS_UNKNOWN),
-        func.max(Delivery.due_at),
+        func.max(Delivery.due_at).filter(_STANDS),
         func.max(Delivery.settled_at).filter(_IS_SENT),
     )
-    .where(Delivery.kind == MessageKind.LESSON, not_(Delivery.superseded))
+    .where(Delivery.kind == MessageKind.LESSON)
     .group_by(Delivery.enrollment_id)
 )

@@ -145,7 +145,7 @@ def after_leaving(session: Session) -> Iterable[str]:
         .where(
             Enrollment.state == EnrollmentState.CANCELLED,
             or_(
-                Delivery.state == S.PENDING,
+                and_(Delivery.state == S.PENDING, Delivery.kind != MessageKind.LINK),
                 and_(
                     Delivery.state == S.ACCEPTED,
                     Delivery.kind == MessageKind.LESSON,
@@ -232,8 +232,11 @@ def _pairs() -> Select[Any]:
 
 def _ordered(session: Session) -> set[int]:
     """Mails that a person, or the policy `auto`, sent again: those have their own order."""
-    orders = select(Audit.detail).where(Audit.action.in_(("resolve", "retry")))
+    orders = select(Audit.detail).where(Audit.action.in_(_AGAIN))
     return {number for detail in session.scalars(orders) for number in detail.get("deliveries", ())}
+
+
+_AGAIN = ("resolve", "retry", "subscriber rewind", "subscriber resend", "next lesson")
 
 
 def _minimum_gap(session: Session, revision_id: int) -> timedelta:

@@ -1,18 +1,18 @@
 """What nobody needs any more: people who never confirmed, old events, old forecasts.
 
 In batches, each a short transaction, so that nobody who writes waits. The ledger keeps its rows:
-they are what is counted, and hold no personal value.
+they are what is counted, and hold no personal value. How long events are kept, each course says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from course import ledger
+from course import courses, ledger
 from course.brake import DAY
 from course.db import Database, among
 from course.models import Delivery, Enrollment, Event, Forecast, PersonalDetail, Subscriber
@@ -37,8 +37,8 @@ class Pruned:
     forecasts: int
 
 
-def count(session: Session, now: datetime, events_before: datetime | None) -> Pruned:
-    """What `prune` would remove."""
+def count(session: Session, now: datetime, events_before: datetime | None = None) -> Pruned:
+    """What `prune` would remove. `events_before`: for all courses, whatever each says."""
     return Pruned(
         sign_ups=_number(session, _expired(now)),
         people=session.scalar(
@@ -49,20 +49,18 @@ def count(session: Session, now: datetime, events_before: datetime | None) -> Pr
             )
         )
         or 0,
-        events=_number(session, _done_with(events_before)) if events_before else 0,
+        events=_number(session, _done_with(limits(session, now, events_before))),
         forecasts=_number(session, Forecast.made_at < now - FORECASTS_KEPT),
     )
 
 
-def prune(database: Database, now: datetime, events_before: datetime | None) -> Pruned:
+def prune(database: Database, now: datetime, events_before: datetime | None = None) -> Pruned:
     """Remove it; broken off anywhere, the next run goes on."""
-    sign_ups = people = events = 0
+    sign_ups = people = 0
     for ids in _batches(database, Enrollment.id, _expired(now)):
         forgotten, erased = database.run(partial(_forget, ids=ids, now=now))
         sign_ups, people = sign_ups + forgotten, people + erased
-    if events_before is not None:
-        for ids in _batches(database, Event.id, _done_with(events_before)):
-            events += database.run(partial(_drop, ids=ids))
+    events = sum(removed for removed in prune_events(database, now, events_before))
     return Pruned(sign_ups, people, events, database.run(partial(_drop_forecasts, now=now)))
 
 
@@ -131,7 +129,7 @@ def _erase(session: Session, subscriber_ids: list[int]) -> int:
                 Subscriber.email.is_not(None),
                 ~_has_other(_WAS_ONE),
             )
-            .values(email=None, name="", zone=None, hour=None)
+            .values(email=None, name="", zone=None, hour=None, new_email=None)
             .returning(Subscriber.id)
             .execution_options(synchronize_session=False)
         )
@@ -157,12 +155,60 @@ def _has_other(such: ColumnElement[bool]) -> ColumnElement[bool]:
 
 # Events -------------------------------------------------------------------------------------------
 
+Steps = Iterator[int]
+Limits = Mapping[int | None, datetime]  # of each course; None: of what is about no mail of ours
 
-def _done_with(before: datetime) -> ColumnElement[bool]:
+
+def limits(session: Session, now: datetime, before: datetime | None = None) -> Limits:
+    """Up to when each course's events are removed; one that is not named here keeps them. What is
+    about an address alone stays as long as the longest of them."""
+    lives = {
+        live.id: live.curriculum.privacy.retain_events_days for live in courses.all_live(session)
+    }
+    if before is not None:
+        return {None: before, **dict.fromkeys(lives, before)}
+    found: dict[int | None, datetime] = {
+        number: now - timedelta(days=days) for number, days in lives.items() if days
+    }
+    if found and len(found) == len(lives):
+        found[None] = min(found.values())
+    return found
+
+
+def prune_events(database: Database, now: datetime, before: datetime | None = None) -> Steps:
+    """Remove old events, a step at a time: each yields how many, and may be the last one taken."""
+    with database.reading() as session:
+        until = limits(session, now, before)
+    last = 0
+    while until:
+        with database.reading() as session:
+            window = session.execute(_WINDOW.where(Event.id > last)).all()
+            if not any(row.received_at < max(until.values()) for row in window):
+                return  # they are numbered as they came: those beyond are newer still
+            last = window[-1].id
+            within = Event.id.between(window[0].id, last)
+            ids = list(session.scalars(select(Event.id).where(within, _done_with(until))))
+        yield database.run(partial(_drop, ids=ids)) if ids else 0
+
+
+_WINDOW = select(Event.id, Event.received_at).order_by(Event.id).limit(_BATCH)
+
+
+def _done_with(until: Limits) -> ColumnElement[bool]:
     """SQL over Event: old, and what it said of its mail stands with the mail. A mail's only proof
     is kept for ever."""
-    is_noted = exists().where(Delivery.id == Event.delivery_id, Delivery.outcome.is_not(None))
-    return and_(Event.received_at < before, or_(Event.delivery_id.is_(None), is_noted))
+    return or_(false(), *(_is_done(course_id, moment) for course_id, moment in until.items()))
+
+
+def _is_done(course_id: int | None, before: datetime) -> ColumnElement[bool]:
+    if course_id is None:
+        return and_(Event.received_at < before, Event.delivery_id.is_(None))
+    is_noted = exists().where(
+        Delivery.id == Event.delivery_id,
+        Delivery.course_id == course_id,
+        Delivery.outcome.is_not(None),
+    )
+    return and_(Event.received_at < before, is_noted)
 
 
 def _drop(session: Session, ids: list[int]) -> int:

@@ -3,6 +3,7 @@ the other, with the one thing to do next where it is not."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from course.errors import MinicourseError
 from course.office import site_of
 from course.outside import Outside, UnreachableError
 from course.settings import Settings, is_loopback
+from course.wording import counted
 
 WEBHOOK_PATH = "/webhooks/sendgrid"
 # What the provider's own selectors are called where it chooses them itself.
@@ -58,8 +60,30 @@ def unknown(name: str, found: str, todo: str | None = None) -> Line:
     return Line(name, State.UNKNOWN, found, todo)
 
 
-def look(session: Session, settings: Settings, outside: Outside) -> Iterator[Line]:
-    """All of it, each as soon as it is known; asks the network."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When the provider last posted to us; when a test mail last left, and was told of."""
+
+    webhook_at: datetime | None
+    test_sent_at: datetime | None
+    test_heard_at: datetime | None
+
+
+def heard(session: Session, settings: Settings) -> Heard:
+    """What was heard of the provider itself: nothing yet, where the sandbox's own key is taken for
+    the provider's."""
+    here = installation.get(session)
+    if here.sandbox_public_key in settings.sendgrid_webhook_public_key:
+        return Heard(None, here.test_sent_at, None)
+    return Heard(here.webhook_heard_at, here.test_sent_at, here.test_heard_at)
+
+
+def look(
+    session: Session, settings: Settings, outside: Outside, known: Heard | None = None
+) -> Iterator[Line]:
+    """All of it, each as soon as it is known; asks the network. `known` takes the place of what
+    was heard here."""
+    known = known or heard(session, settings)
     yield _host(settings)
     if settings.clock_file is not None:
         found = f"MINICOURSE_CLOCK_FILE is {settings.clock_file}: time is made up"
@@ -70,10 +94,10 @@ def look(session: Session, settings: Settings, outside: Outside) -> Iterator[Lin
     yield _sender(settings)
     yield from _domain(settings, outside, account, scopes)
     yield _postal_address(settings)
-    yield _webhook(session, settings, account, scopes)
+    yield _webhook(known, settings, account, scopes)
     yield _limit(settings)
     yield from _lessons(session, settings)
-    yield _test_mail(session)
+    yield _test_mail(known)
 
 
 # Settings -----------------------------------------------------------------------------------------
@@ -87,7 +111,7 @@ def _host(settings: Settings) -> Line:
 
 
 def _sender(settings: Settings) -> Line:
-    if settings.mail_from == Settings.model_fields["mail_from"].default:
+    if not settings.has_sender:
         todo = "Set MAIL_FROM to an address of your own domain"
         return missing("sender", "MAIL_FROM is not set", todo)
     return well("sender", settings.mail_from)
@@ -102,8 +126,8 @@ def _postal_address(settings: Settings) -> Line:
 
 def _limit(settings: Settings) -> Line:
     if settings.send_limit:
-        limits = (f"{one.count:,} in {one.window}" for one in settings.send_limit)
-        return well("limit", f"SEND_LIMIT: at most {', '.join(limits)}")
+        limits = " and ".join(map(str, settings.send_limit))
+        return well("limit", f"SEND_LIMIT: at most {limits}")
     found = "SEND_LIMIT is not set: as many as SendGrid takes"
     todo = "A SendGrid trial takes 100 a day for 60 days: SEND_LIMIT=100/day keeps within it"
     return unknown("limit", found, todo)
@@ -155,7 +179,7 @@ def _key(outside: Outside) -> tuple[Account | None, frozenset[str], Line]:
 def _domain(
     settings: Settings, outside: Outside, account: Account | None, scopes: frozenset[str]
 ) -> Iterator[Line]:
-    if settings.mail_from == Settings.model_fields["mail_from"].default:
+    if not settings.has_sender:
         return
     name = settings.mail_from.rpartition("@")[2].lower()
     found: Domain | None = None
@@ -258,7 +282,7 @@ def _dmarc(name: str, _found: Domain | None, outside: Outside) -> Line:
 
 
 def _webhook(
-    session: Session, settings: Settings, account: Account | None, scopes: frozenset[str]
+    known: Heard, settings: Settings, account: Account | None, scopes: frozenset[str]
 ) -> Line:
     name, todo = "webhook", "minicourse sendgrid setup"
     if not settings.sendgrid_webhook_public_key:
@@ -270,10 +294,9 @@ def _webhook(
             return unknown(name, f"SendGrid does not say: {error}")
         if wrong:
             return missing(name, wrong, todo)
-    heard = installation.get(session).webhook_heard_at
-    if heard is None:
+    if known.webhook_at is None:
         return missing(name, "nothing signed with its key was heard yet", todo)
-    return well(name, f"registered, signed, and heard ({heard:%Y-%m-%d %H:%M} UTC)")
+    return well(name, f"registered, signed, and heard ({known.webhook_at:%Y-%m-%d %H:%M} UTC)")
 
 
 def webhook_url(settings: Settings) -> str:
@@ -318,17 +341,17 @@ def _lesson_line(settings: Settings, slug: str) -> Line:
         return missing(name, str(error), f"minicourse course check {slug}")
     errors = sum(one.severity is Severity.ERROR for one in findings)
     if errors:
-        return missing(name, f"{errors} errors", f"minicourse course check {slug}")
-    more = f", {len(findings)} remarks" if findings else ""
+        return missing(name, counted(errors, "error"), f"minicourse course check {slug}")
+    more = f", {counted(len(findings), 'remark')}" if findings else ""
     return well(name, f"pass the check{more}")
 
 
-def _test_mail(session: Session) -> Line:
-    here, name = installation.get(session), "test mail"
+def _test_mail(known: Heard) -> Line:
+    name = "test mail"
     todo = "minicourse live --test-to YOUR@ADDRESS"
-    if here.test_sent_at is None:
+    if known.test_sent_at is None:
         return missing(name, "none was sent through SendGrid yet", todo)
-    if here.test_heard_at is None or here.test_heard_at < here.test_sent_at:
-        found = f"sent {here.test_sent_at:%Y-%m-%d %H:%M} UTC, and no event of it came back yet"
+    if known.test_heard_at is None or known.test_heard_at < known.test_sent_at:
+        found = f"sent {known.test_sent_at:%Y-%m-%d %H:%M} UTC, and no event of it came back yet"
         return missing(name, found, "Wait half a minute and run again: minicourse live")
     return well(name, "one was sent, and its event came back")

@@ -8,27 +8,53 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from html.parser import HTMLParser
 from secrets import token_hex
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from css_inline import CSSInliner
 from jinja2 import nodes
 from markupsafe import Markup
 
-from course import curriculum, fields, markdown
+from course import curriculum, fields, front_matter, markdown
 from course.curriculum import Course, Lesson
+from course.dates import Dates, zone_name
 from course.errors import CourseError, NotFoundError, TemplateError
 from course.jinja import Part, refused
 from course.merging import Key, Mail, Skeleton, Split, Splitter, Tag, merge
-from course.states import MessageKind
+from course.states import LinkPurpose, MessageKind
 
 PERSON_FIELDS = frozenset({"name", "email", "zone"})
 LINK_FIELDS = frozenset({"unsubscribe_url", "manage_url"})
+START_FIELDS = frozenset({"begins", "begins_zone"})
 CONFIRM_FIELD = "confirm_url"
+LINK_FIELD = "link_url"  # of a short-lived link
 
-SYSTEM_LAYOUTS = {MessageKind.CONFIRMATION: "confirmation", MessageKind.ALREADY: "notice"}
+# Mails of the program's own, by the name of their table in templates/texts.
+SYSTEM_LAYOUTS: dict[str, str] = {
+    MessageKind.CONFIRMATION: "confirmation",
+    MessageKind.ALREADY: "notice",
+    MessageKind.JOINED: "invitation",
+    MessageKind.REMINDER: "invitation",
+    "link-data": "link",
+    "link-erase": "link",
+    "link-name": "link",
+    "link-address": "link",
+    "link-new-address": "new_address",
+}
+# Whoever gets these has no page of ours yet, and may be a stranger.
+TO_STRANGERS = frozenset({"new_address"})
+
+# Nothing that a visitor typed may stand in a mail to an unconfirmed address.
+_SYSTEM_FIELDS = {
+    "confirmation": LINK_FIELDS | {CONFIRM_FIELD},
+    "invitation": PERSON_FIELDS | LINK_FIELDS | START_FIELDS,
+    "link": PERSON_FIELDS | LINK_FIELDS | {LINK_FIELD},
+    "new_address": LINK_FIELDS | {LINK_FIELD},
+}
 
 _inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
 _LITERAL_HOST = re.compile(r"https?://[^/\s{}]+/|mailto:")
@@ -45,6 +71,13 @@ class Site:
     reply_to: str = ""
 
 
+class Start(NamedTuple):
+    """The first lesson of somebody who waits for it, on their own clock; and when they are told."""
+
+    at: datetime
+    told_at: datetime
+
+
 class Recipient(NamedTuple):
     """One person, as far as a mail may know them."""
 
@@ -54,6 +87,8 @@ class Recipient(NamedTuple):
     token: str = ""
     confirm_token: str = ""
     fields: str = ""  # the course's own, as an enrollment keeps them
+    start: Start | None = None  # known to mails about it alone
+    link_token: str = ""
 
     def values(self, site: Site) -> dict[str, str]:
         """The recipient's fields as every mail may know them."""
@@ -64,6 +99,7 @@ class Recipient(NamedTuple):
             "unsubscribe_url": f"{site.public_url}/unsubscribe/{self.token}",
             "manage_url": f"{site.public_url}/manage/{self.token}",
             CONFIRM_FIELD: f"{site.public_url}/confirm/{self.confirm_token}",
+            LINK_FIELD: f"{site.public_url}/link/{self.link_token}",
         }
 
 
@@ -207,22 +243,41 @@ class CompiledCourse:
         """What the mails of this course may know of that person."""
         known: dict[str, Any] = person.values(self.site)
         known.update(fields.values(self.course, person.fields))
+        known.update(self._start(person.start))
         return known
+
+    def _start(self, start: Start | None) -> dict[str, str]:
+        """As the language writes it, where its words say how."""
+        if start is None:
+            return dict.fromkeys(START_FIELDS, "")
+        zone = start.at.tzinfo
+        assert isinstance(zone, ZoneInfo)
+        words = self.texts.get("web", {}).get("dates")
+        shown = Dates(words).moment(start.at, zone) if words else f"{start.at:%Y-%m-%d %H:%M}"
+        return {"begins": shown, "begins_zone": zone_name(zone)}
 
     def lesson(self, slug: str) -> Message:
         """The mail of a lesson; NotFoundError when the course has none of that slug."""
         return self._compiled(slug, lambda: self._lesson_draft(self.course.lesson(slug)))
 
-    def system(self, kind: MessageKind) -> Message:
-        """A mail of the program's own: confirmation, already."""
-        return self._compiled(f"system {kind}", lambda: self._system_draft(kind))
+    def system(self, name: str) -> Message:
+        """A mail of the program's own, one of SYSTEM_LAYOUTS."""
+        return self._compiled(f"system {name}", lambda: self._system_draft(name))
 
     def message(self, kind: MessageKind, message_key: str) -> Message:
-        return self.lesson(message_key) if kind is MessageKind.LESSON else self.system(kind)
+        """A note's course has the note as its lesson; see `note_file`."""
+        match kind:
+            case MessageKind.LESSON:
+                return self.lesson(message_key)
+            case MessageKind.NOTE:
+                return self.lesson(self.course.lessons[0].slug)
+            case MessageKind.LINK:
+                return self.system(f"link-{LinkPurpose.of(message_key)}")
+        return self.system(kind)
 
     def every(self) -> Iterator[Message]:
         yield from (self.lesson(lesson.slug) for lesson in self.course.lessons)
-        yield from (self.system(kind) for kind in SYSTEM_LAYOUTS)
+        yield from (self.system(name) for name in SYSTEM_LAYOUTS)
 
     def _compiled(self, name: str, draft: Any) -> Message:
         if name not in self._messages:
@@ -253,23 +308,20 @@ class CompiledCourse:
             },
         )
 
-    def _system_draft(self, kind: MessageKind) -> _Draft:
-        table = self.texts.get("mail", {}).get(kind)
-        if kind not in SYSTEM_LAYOUTS or table is None:
-            raise NotFoundError(f"{self.texts_file}: there is no table [mail.{kind}]")
+    def _system_draft(self, name: str) -> _Draft:
+        table = self.texts.get("mail", {}).get(name)
+        if name not in SYSTEM_LAYOUTS or table is None:
+            raise NotFoundError(f"{self.texts_file}: there is no table [mail.{name}]")
 
         def text(key: str) -> _Text:
-            line = curriculum.line_of(self.texts_source, [str(kind), key]) + 1
+            line = front_matter.line_of(self.texts_source, [str(name), key]) + 1
             return _Text(self.texts_file, line, str(table.get(key, "")))
 
-        confirm = frozenset({CONFIRM_FIELD})
+        layout = SYSTEM_LAYOUTS[name]
         return _Draft(
-            key=str(kind),
-            layout=SYSTEM_LAYOUTS[kind],
-            # Nothing that a visitor typed may stand in the mail to an unconfirmed address.
-            fields=LINK_FIELDS | confirm
-            if kind is MessageKind.CONFIRMATION
-            else PERSON_FIELDS | LINK_FIELDS,
+            key=str(name),
+            layout=layout,
+            fields=_SYSTEM_FIELDS.get(layout, PERSON_FIELDS | LINK_FIELDS),
             subject=text("subject"),
             preheader=text("preheader"),
             body=text("body"),
@@ -394,7 +446,7 @@ class _Places(HTMLParser):
 
 def _is_own(tag: Tag) -> bool:
     name = tag.expression
-    return isinstance(name, nodes.Name) and name.name in LINK_FIELDS | {CONFIRM_FIELD}
+    return isinstance(name, nodes.Name) and name.name in LINK_FIELDS | {CONFIRM_FIELD, LINK_FIELD}
 
 
 def _is_encoded(tag: Tag) -> bool:

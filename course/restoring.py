@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
-from course import audit, backups, dumps, holds, keys, soundness
+from course import audit, backups, dumps, erasures, holds, keys, soundness, wiping
 from course.db import (
     Database,
     Standing,
@@ -28,6 +28,7 @@ from course.placing import placed
 from course.settings import Settings
 from course.soundness import Finding
 from course.states import HoldKind
+from course.wording import counted
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -118,6 +119,11 @@ def _accept(database: Database, settings: Settings, order: Order) -> tuple[int, 
         return hold.id
 
     number = database.run(work)
+    traces = database.run(
+        lambda session: erasures.repeat(session, settings, who=order.who, now=order.now)
+    )
+    if traces:
+        wiping.wipe(database, traces)
     with database.reading() as session:
         return number, soundness.check(session)
 
@@ -134,12 +140,28 @@ def _require_kind(settings: Settings, file: Path) -> None:
     is_file, is_dump = head == _SQLITE, head.startswith(dumps.MAGIC)
     if not is_file and not is_dump:
         raise RefusedError(f"{file} is no backup: neither an SQLite database nor a pg_dump archive")
+    if is_file and not _is_ours(file):
+        raise RefusedError(
+            f"{file} is no backup of minicourse: it is an SQLite database of something else. Name "
+            "a file that `minicourse db backup` has written."
+        )
     if is_file is not (settings.database_path is not None):
         kind = "an SQLite database" if is_file else "a dump of PostgreSQL"
         raise RefusedError(
             f"{file} is {kind}, but DATABASE_URL is {shown(settings)}. Set DATABASE_URL to a "
             "database of the backup's kind."
         )
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it has our table, by its name alone; what is damaged is told of when it is
+    copied."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as reader:
+            rows = reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.Error:
+        return True
+    return ("installation",) in rows
 
 
 def _require_nothing_at(path: Path, now: datetime) -> None:
@@ -173,8 +195,8 @@ def _require_empty(database: Database, settings: Settings) -> None:
         )
     if others:
         raise RefusedError(
-            f"{others} other connections use the database {shown(settings)}. End web, scheduler "
-            "and worker everywhere, then run the same command again."
+            f"The database {shown(settings)} is in use by {counted(others, 'other connection')}. "
+            "End web, scheduler and worker everywhere, then run the same command again."
         )
 
 

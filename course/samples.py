@@ -4,16 +4,22 @@ Each stands for a way in which readers differ that has broken mails elsewhere.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from course import fields
 from course.curriculum import Course
 from course.errors import NotFoundError
 from course.people import FIELD_LIMIT, clean
-from course.rendering import Recipient
+from course.rendering import Recipient, Start
 
 # What stands in a sample's links in place of a token. No door opens to it.
 TOKEN = "sample"  # noqa: S105
+
+
+# For mails that tell of the first lesson: a Monday.
+_START = date(2030, 1, 7)
 
 
 class Sample(NamedTuple):
@@ -26,7 +32,9 @@ class Sample(NamedTuple):
 
 def _sample(key: str, label: str, name: str, zone: str) -> Sample:
     # A name comes in as through the form, so that what is seen is what can happen.
-    person = Recipient(f"{key}@example.com", clean(name), zone, token=TOKEN, confirm_token=TOKEN)
+    person = Recipient(
+        f"{key}@example.com", clean(name), zone, token=TOKEN, confirm_token=TOKEN
+    )._replace(link_token=TOKEN)
     return Sample(key, label, person)
 
 
@@ -56,7 +64,12 @@ def dressed(person: Recipient, course: Course) -> Recipient:
     """A made-up reader as that course's own; anybody else as they are."""
     for number, one in enumerate(PEOPLE):
         if one.person == person:
-            return person._replace(fields=fields.example(course, number))
+            zone = ZoneInfo(person.zone) if person.zone else course.schedule.zone
+            start = datetime.combine(_START, course.schedule.hour, tzinfo=zone)
+            return person._replace(
+                fields=fields.example(course, number),
+                start=Start(start, start.astimezone(UTC)),
+            )
     return person
 
 

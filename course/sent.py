@@ -92,13 +92,13 @@ def _rendered(
         revision_id=revision.id,
         tries=row.tries,
     )
-    slug, files = courses.revision_files(session, revision.id)
+    slug, files = courses.revision_files(session, revision.id, claimed.note)
     site = site_of(settings)
     course = rendering.load_course(slug, files, site, where=f"lessons/{slug}/")
     keys = [key.get_secret_value() for key in settings.secret_key]
     people = packing.recipients(session, [claimed], keys, _left_at(row))
     name = installation.get(session).name
-    packer = packing.Packer(settings, site, name, lambda _: course)
+    packer = packing.Packer(settings, site, name, lambda *_: course)
     parcels, misfits = packer.pack([claimed], people)
     if misfits:
         raise RefusedError(f"Delivery {row.id} cannot be rendered any more: {misfits[0].why}")

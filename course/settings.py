@@ -2,6 +2,7 @@
 reported together, secrets absent from `repr`."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -53,6 +54,10 @@ class SendLimit(BaseModel):
     model_config = ConfigDict(frozen=True)
     count: int
     window: timedelta
+
+    def __str__(self) -> str:
+        unit = next(name for name, window in _WINDOWS.items() if window == self.window)
+        return f"{self.count:,} a {unit}"
 
 
 _WINDOWS = {
@@ -129,13 +134,58 @@ class Settings(BaseSettings):
     def _limits(cls, value: object) -> object:
         return parse_send_limits(value) if isinstance(value, str) else value
 
+    @field_validator("digest", mode="before")
+    @classmethod
+    def _period(cls, value: object) -> object:
+        if value not in ("off", "daily", "weekly"):
+            raise ValueError(f"{value!r} is none of off, daily and weekly")
+        return value
+
+    @field_validator("alert_email", "mail_from", "mail_reply_to")
+    @classmethod
+    def _email(cls, value: str | None) -> str | None:
+        from email_validator import EmailNotValidError, validate_email  # mostly nothing is set
+
+        if value is None:
+            return None
+        try:
+            validate_email(
+                value, check_deliverability=False, test_environment=True, allow_smtputf8=False
+            )
+        except EmailNotValidError:
+            raise ValueError(
+                f"{value!r} is not an e-mail address; write it like robin@example.com"
+            ) from None
+        return value
+
     @field_validator("public_url", "sendgrid_host")
     @classmethod
     def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_url(value):
             raise ValueError(f"{value!r} is not a URL; write it like https://course.example.com")
         return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _root(cls, value: str) -> str:
+        """The pages lie at the root of a name: below a path every link would lead elsewhere."""
+        parts = urlsplit(value)
+        if parts.path or parts.query or parts.fragment:
+            root = f"{parts.scheme}://{parts.netloc}"
+            raise ValueError(
+                f"{value!r} has more than a name, but the pages lie at its root; write {root}, or "
+                "give them a name of their own"
+            )
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _beaten(cls, value: str | None) -> str | None:
+        if value is not None and not _is_url(value):
+            raise ValueError(
+                f"{_without_path(value)!r} is not a URL; write it like https://hc-ping.com/…"
+            )
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -180,10 +230,15 @@ class Settings(BaseSettings):
         return self.database_path.with_suffix(".keys") if self.database_path else None
 
     @property
+    def has_sender(self) -> bool:
+        """Whether MAIL_FROM is an address of somebody's own."""
+        return self.mail_from != str(Settings.model_fields["mail_from"].default)
+
+    @property
     def live_mail_problems(self) -> list[str]:
         """All that is missing for mail to real people."""
         problems = []
-        if self.mail_from == Settings.model_fields["mail_from"].default:
+        if not self.has_sender:
             problems.append("MAIL_FROM is not set: the address that lessons come from")
         if self.postal_address == Settings.model_fields["postal_address"].default:
             problems.append("POSTAL_ADDRESS is not set: the law asks for it in each mail")
@@ -268,6 +323,20 @@ class Settings(BaseSettings):
             with os.fdopen(handle, "w") as file:
                 file.writelines(lines)
         return self.model_copy(update=self._own_keys())
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # ValueError where it is no number
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and " " not in value
+
+
+def _without_path(url: str) -> str:
+    """Who has the path may say that all is well: it is not shown."""
+    return re.sub(r"(?<![:/])/[^/].*", "/…", url)
 
 
 def changed_at(home: Path) -> float:

@@ -22,6 +22,14 @@ class CohortState(StrEnum):
     ARCHIVED = "archived"
 
 
+class Latecomers(StrEnum):
+    """What a cohort with a first day does with those who confirm after it."""
+
+    JOIN = "join"  # they begin when they confirm
+    CATCH_UP = "catch-up"  # what they missed comes one by one, then they are in step
+    NEXT = "next"  # they go to the course's next cohort
+
+
 # A closed cohort takes nobody in any more, but those who are in it go on.
 RUNNING_COHORT = (CohortState.OPEN, CohortState.CLOSED)
 
@@ -99,6 +107,22 @@ class MessageKind(StrEnum):
     LINK = "link"
     LESSON = "lesson"
     NOTE = "note"
+
+
+class LinkPurpose(StrEnum):
+    """What a short-lived link is for. Each asks first whether the inbox is theirs who ask; the
+    last goes to an address that is to become theirs."""
+
+    DATA = "data"
+    ERASE = "erase"
+    NAME = "name"
+    ADDRESS = "address"
+    NEW_ADDRESS = "new-address"
+
+    @classmethod
+    def of(cls, message_key: str) -> "LinkPurpose":
+        """That of a ledger row named `data:2030-01-07-1`."""
+        return cls(message_key.partition(":")[0])
 
 
 class HoldScope(StrEnum):

@@ -1,11 +1,12 @@
 """People and what they take part in, as the author looks at them; and their leaving, when they ask
 the author for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from course import (
@@ -24,7 +25,7 @@ from course.due import Next
 from course.enrollment import Origin, Person, Scope
 from course.errors import NotFoundError, RefusedError
 from course.history import Filter, Mail
-from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
+from course.models import Cohort, Course, Delivery, Enrollment, Subscriber, Tag
 from course.people import email_hash, parse_email
 from course.selecting import Selection
 from course.states import OWN_WISH, DeliveryState, EnrollmentState, MessageKind
@@ -85,6 +86,7 @@ class Profile:
     hour: time | None
     is_sandbox: bool
     created_at: datetime
+    tags: list[str]
     suppressions: list[Barred]
     enrollments: list[Enrolled]
 
@@ -109,8 +111,10 @@ def add(
     now: datetime,
     hash_key: str,
     sandbox: bool,
+    tags: Sequence[str] = (),
 ) -> tuple[EnrollmentState, bool]:
-    """Sign a person up as the form does; returns how they stand, and whether a mail goes to them.
+    """Sign a person up as the form does, and keep these tags with them; returns how they stand, and
+    whether a mail goes to them.
 
     RefusedError where the cohort is closed, or the address bounced or complained.
     """
@@ -127,7 +131,10 @@ def add(
         now,
         subscriber_id=joined.subscriber_id,
         cohort=cohorts.label(cohort),
+        tags=list(tags),
     )
+    have = set(session.scalars(_TAGS.where(Tag.subscriber_id == joined.subscriber_id)))
+    session.add_all(Tag(subscriber_id=joined.subscriber_id, name=name) for name in {*tags} - have)
     planned = select(Delivery.id).where(Delivery.enrollment_id == joined.id, Delivery.id > before)
     return EnrollmentState(joined.state), session.scalar(planned) is not None
 
@@ -144,7 +151,12 @@ def _require_mailable(session: Session, email: str, hashed: str, cohort: Cohort)
 
 def listing(session: Session, chosen: Selection, *, limit: int | None = None) -> list[Line]:
     """Enrollments, the newest first."""
-    statement = _with_progress(session).where(*selecting.where(session, chosen)).limit(limit)
+    return lines(session, *selecting.where(session, chosen), limit=limit)
+
+
+def lines(session: Session, *where: ColumnElement[bool], limit: int | None = None) -> list[Line]:
+    """Those of them that are like that."""
+    statement = _with_progress(session).where(*where).limit(limit)
     lessons = _lessons(session)
     return [_line(row, lessons) for row in session.execute(statement)]
 
@@ -217,9 +229,13 @@ def profile(session: Session, email: str, now: datetime) -> Profile:
         hour=person.hour,
         is_sandbox=person.is_sandbox,
         created_at=person.created_at,
+        tags=list(session.scalars(_TAGS.where(Tag.subscriber_id == person.id))),
         suppressions=_suppressions(session, person),
         enrollments=[_enrolled(session, row, coming.get(row.Enrollment.id)) for row in rows],
     )
+
+
+_TAGS = select(Tag.name).order_by(Tag.name)
 
 
 def _enrolled(session: Session, row: Row[*tuple[Any, ...]], coming: Next | None) -> Enrolled:

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from course import enrollment, planning, timing
+from course import planning, starting, timing
 from course.curriculum import WEEKDAYS
 from course.curriculum import Course as Curriculum
 from course.models import Cohort
@@ -54,12 +54,14 @@ def of_newcomer(
     signed_up_at: datetime,
 ) -> Timeline:
     """What arrives when for somebody who joins that cohort then, in that zone if they named one."""
-    pace = planning.pace(curriculum, planning.clock_in(cohort, zone, hour))
+    starts_at = starting.start_of(cohort, curriculum, signed_up_at, zone=zone, hour=hour)
+    is_late = starts_at < signed_up_at
+    pace = planning.pace(curriculum, planning.clock_in(cohort, zone, hour, is_late=is_late))
     place = Place(
         pace=pace,
         rolling=cohort.starts_on is None,
         unwanted=pace.conditions.unwanted(""),
-        starts_at=enrollment.start_of(cohort, curriculum, signed_up_at, zone=zone, hour=hour),
+        starts_at=starts_at,
         story=None,
         now=signed_up_at,
     )

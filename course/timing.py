@@ -34,7 +34,8 @@ class After:
 class Rhythm:
     """On which local days and at which local hour lessons may arrive. With `until` they come
     anywhere between the two, at the time of day of what they count from. A rehearsal's lessons
-    come `every` so often, whatever the rest says."""
+    come `every` so often, whatever the rest says. Who `catches_up` keeps the plan of those who
+    began in time: what is over comes one by one, the minimum gap apart."""
 
     zone: ZoneInfo
     weekdays: frozenset[int]  # Monday is 0
@@ -43,6 +44,7 @@ class Rhythm:
     minimum_gap: timedelta = timedelta(hours=18)
     until: time | None = None
     every: timedelta | None = None
+    catches_up: bool = False
 
     def of(self, step: "Step") -> "Rhythm":
         """As that lesson wishes it."""
@@ -185,6 +187,58 @@ def _next_opening(now: datetime, rhythm: Rhythm) -> datetime:
     return _next_hour(now, rhythm)
 
 
+def again_at(now: datetime, rhythm: Rhythm, last_sent: datetime | None) -> datetime:
+    """When a lesson comes that is ordered again: at the next allowed day and hour, and no sooner
+    than the minimum gap after the last sending."""
+    if rhythm.every is not None:
+        return now
+    soonest = now if last_sent is None else max(now, last_sent + rhythm.minimum_gap)
+    return _next_opening(soonest, rhythm) if rhythm.until else _next_hour(soonest, rhythm)
+
+
+class Rule(StrEnum):
+    """What puts a lesson off, in the order in which it is asked."""
+
+    AFTER = "after"  # nothing did: it comes as far after the one before as the course says
+    WEEKDAY = "weekday"
+    SKIP_DATE = "skip date"
+    GAP = "minimum gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A rule, and the instant to which it moves a lesson."""
+
+    rule: Rule
+    moves_to: datetime
+
+
+def reasons(
+    after: After,
+    rhythm: Rhythm,
+    base: datetime,
+    *,
+    first: bool,
+    rolling: bool,
+    last_sent: datetime | None,
+) -> tuple[Reason, ...]:
+    """Why `due_at` says what it says of the same: when the lesson would come by its distance alone,
+    then each rule that puts it off further. The last one's instant is what `due_at` says."""
+    free = replace(rhythm, weekdays=frozenset(range(7)), skip_dates=frozenset())
+    asked: tuple[tuple[Rule, Rhythm, datetime | None], ...] = (
+        (Rule.AFTER, free, None),
+        (Rule.WEEKDAY, replace(free, weekdays=rhythm.weekdays), None),
+        (Rule.SKIP_DATE, rhythm, None),
+        (Rule.GAP, rhythm, last_sent),
+    )
+    found: list[Reason] = []
+    for rule, by, sent in asked:
+        moment = due_at(after, by, base, first=first, rolling=rolling, last_sent=sent)
+        if not found or moment != found[-1].moves_to:
+            found.append(Reason(rule, moment))
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A lesson, as far as timing asks: its identity, its distance from the one before, and where
@@ -224,6 +278,12 @@ class Due:
     due_at: datetime
     is_welcome: bool  # leaves at once and starts no gap
     passed: tuple[Passed, ...] = ()
+    not_before: datetime | None = None  # for who catches up: the gap lasts until then
+
+    @property
+    def comes_at(self) -> datetime:
+        """When the lesson arrives; `due_at` is the plan, from which the next one counts."""
+        return max(self.due_at, self.not_before or self.due_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,28 +320,74 @@ def next_lesson(
     if any(until is None or until > now for until in patience):
         known = [until for until in patience if until is not None]
         return Wait(max(known) if len(known) == len(patience) else None)
+    step, base, passed = _ahead(steps, past, starts_at, unwanted)
+    if step is None:
+        live = [past[known.slug] for known in steps if known.slug in past]
+        return Finished(tuple(passed)) if all(row.is_settled for row in live) else Wait(None)
+    first = step is steps[0]
+    is_welcome = first and rolling and step.after.is_at_once
+    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    due = due_at(
+        step.after,
+        own,
+        base,
+        first=first,
+        rolling=rolling,
+        last_sent=None if own.catches_up else last_sent,
+    )
+    return Due(step.slug, due, is_welcome, tuple(passed), _not_before(due, own, last_sent))
+
+
+def next_reasons(
+    steps: Sequence[Step],
+    past: Mapping[str, Past],
+    rhythm: Rhythm,
+    starts_at: datetime,
+    *,
+    rolling: bool,
+    unwanted: Collection[str] = (),
+) -> tuple[Reason, ...]:
+    """Why the lesson of `next_lesson` comes when it comes; none where there is no lesson."""
+    step, base, _ = _ahead(steps, past, starts_at, unwanted)
+    if step is None:
+        return ()
+    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    found = reasons(
+        step.after,
+        own,
+        base,
+        first=step is steps[0],
+        rolling=rolling,
+        last_sent=None if own.catches_up else last_sent,
+    )
+    waits = _not_before(found[-1].moves_to, own, last_sent)
+    return found if waits is None else (*found, Reason(Rule.GAP, waits))
+
+
+def _ahead(
+    steps: Sequence[Step],
+    past: Mapping[str, Past],
+    starts_at: datetime,
+    unwanted: Collection[str],
+) -> tuple[Step | None, datetime, list[Passed]]:
+    """The first lesson without a row that is for this learner, what it counts from, and those that
+    are passed on the way to it."""
     base = max((row.due_at for row in past.values()), default=starts_at)
     passed: list[Passed] = []
     for step in steps:
         if step.slug in past:
             continue
         if step.slug not in unwanted:
-            break
+            return step, base, passed
         passed.append(Passed(step.slug, base))
-    else:
-        live = [past[known.slug] for known in steps if known.slug in past]
-        return Finished(tuple(passed)) if all(row.is_settled for row in live) else Wait(None)
-    first = step is steps[0]
-    is_welcome = first and rolling and step.after.is_at_once
-    due = due_at(
-        step.after,
-        rhythm.of(step),
-        base,
-        first=first,
-        rolling=rolling,
-        last_sent=_last_sent(steps, past, rolling=rolling),
-    )
-    return Due(step.slug, due, is_welcome, tuple(passed))
+    return None, base, passed
+
+
+def _not_before(due: datetime, rhythm: Rhythm, last_sent: datetime | None) -> datetime | None:
+    """Until when a lesson whose planned time has come waits for the minimum gap."""
+    if not rhythm.catches_up or last_sent is None or last_sent + rhythm.minimum_gap <= due:
+        return None
+    return _next_opening(last_sent + rhythm.minimum_gap, rhythm)
 
 
 def _last_sent(

@@ -56,7 +56,7 @@ def outgoing(
         revision_id=0,
         tries=0,
     )
-    packer = packing.Packer(settings, course.site, "", lambda _: course)
+    packer = packing.Packer(settings, course.site, "", lambda *_: course)
     parcels, misfits = packer.pack([row], {row.id: samples.dressed(person, course.course)})
     if misfits:
         raise RefusedError(misfits[0].why)

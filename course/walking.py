@@ -65,8 +65,8 @@ def forward(place: Place) -> Step | None:
         unwanted=place.unwanted,
     )
     match decision:
-        case Due(slug=slug, due_at=due_at, is_welcome=is_welcome, passed=passed):
-            row = Waiting(slug, due_at, due_at, is_shifted=False, is_welcome=is_welcome)
+        case Due(slug=slug, due_at=due_at, comes_at=comes_at, is_welcome=is_welcome, passed=passed):
+            row = Waiting(slug, due_at, comes_at, is_shifted=False, is_welcome=is_welcome)
             return _let_go(place, row, {one.slug for one in passed})
         case Wait(until=datetime() as until):
             return Step(None, replace(place, now=until))

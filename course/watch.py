@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import conditions, holds, installation
+from course import conditions, due, holds, installation
 from course.models import Delivery, Hold, Request
 from course.overview import scope_of
 from course.settings import Settings
 from course.states import DeliveryState, HoldKind, HoldScope, MessageKind, Mode, Outcome
+from course.wording import counted
 
-LATE = timedelta(minutes=15)
 SILENCE = timedelta(hours=24)
 # Beyond these shares providers begin to refuse; of few mails a share says nothing.
 MOST_BOUNCED, MOST_COMPLAINED, ENOUGH = 0.05, 0.001, 200
@@ -44,7 +44,7 @@ def causes(session: Session, settings: Settings, now: datetime, real: datetime) 
     """All that stand now. `now` is the course's time, `real` the machines'."""
     return [
         *_holds(session),
-        *_late(session, now, real),
+        *_late(session, now),
         *_unknown(session),
         *_rates(session, real),
         *_silence(session, real),
@@ -64,18 +64,17 @@ def _release(hold: Hold) -> str:
     return f"minicourse send release {hold.id}"
 
 
-def _late(session: Session, now: datetime, real: datetime) -> Iterator[Cause]:
-    """Mails that might have left a quarter of an hour ago."""
-    late = conditions.count(session, conditions.waiting(now, real), Delivery.send_at < now - LATE)
+def _late(session: Session, now: datetime) -> Iterator[Cause]:
+    late = due.late(session, now)
     if late:
-        what = f"{late:,} mails have been due for more than 15 minutes"
+        what = f"{counted(late, 'mail')} due for more than {due.LATE.seconds // 60} minutes"
         yield Cause("late", what, "minicourse status")
 
 
 def _unknown(session: Session) -> Iterator[Cause]:
     unknown = conditions.count(session, Delivery.state == DeliveryState.UNKNOWN)
     if unknown:
-        what = f"Of {unknown:,} mails nobody knows whether SendGrid took them"
+        what = f"Nobody knows whether SendGrid took {counted(unknown, 'mail')}"
         yield Cause("unknown", what, "minicourse delivery list --state unknown")
 
 
@@ -101,12 +100,12 @@ def _rates(session: Session, real: datetime) -> Iterator[Cause]:
     if sent < ENOUGH:
         return
     for name, count, most in (
-        ("bounces", bounced, MOST_BOUNCED),
-        ("complaints", complained, MOST_COMPLAINED),
+        ("bounce", bounced, MOST_BOUNCED),
+        ("complaint", complained, MOST_COMPLAINED),
     ):
         if count / sent > most:
-            what = f"{count:,} {name} of the {sent:,} mails of the last day ({count / sent:.1%})"
-            yield Cause(name, what, "minicourse stats")
+            share = f"of the {sent:,} mails of the last day ({count / sent:.1%})"
+            yield Cause(f"{name}s", f"{counted(count, name)} {share}", "minicourse stats")
 
 
 def _silence(session: Session, real: datetime) -> Iterator[Cause]:

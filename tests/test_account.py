@@ -1,5 +1,7 @@
 """The account's API, against the stand-in's: what is read, made and refused."""
 
+import logging
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from course.account import EVENTS, Account, AccountError
+from course.mailer import Mailer
 from course.sandbox.app import create_app
 from course.sandbox.config import Account as Held
 from course.sandbox.config import SandboxConfig
@@ -114,3 +117,10 @@ def test_whoever_does_not_answer_is_no_refusal() -> None:
     assert (caught.value.status, caught.value.is_refused) == (503, False)
     with pytest.raises(AccountError, match="cannot be asked"):
         Account("SG.x", "http://127.0.0.1:1").scopes()
+
+
+def test_the_librarys_log_is_silenced_once_for_all_who_call_it() -> None:
+    assert {Account.__module__, Mailer.__module__} <= set(sys.modules)
+    logger = logging.getLogger("python_http_client.client")
+    assert len(logger.filters) == 1
+    assert not logger.filter(logger.makeRecord(logger.name, logging.DEBUG, "", 0, "key", (), None))

@@ -9,11 +9,12 @@ import pytest
 from flask import Flask, request
 from sqlalchemy import select, update
 
-from course import alerts, holds, installation, watch
+from course import alerts, due, holds, installation, watch
 from course.answers import Answer, Verdict
 from course.db import real_now
 from course.heartbeat import Heartbeat
 from course.models import Alert, Delivery, Installation, Request
+from course.overview import overview
 from course.states import HoldKind
 from tests.realtime import let_pass
 from tests.test_account import serving
@@ -158,6 +159,27 @@ def test_a_mail_that_waits_for_a_quarter_of_an_hour_is_late(any_world: World) ->
     assert names(any_world) == ["late"]
 
 
+def test_alert_and_status_count_the_same_as_late(any_world: World) -> None:
+    """Whether a mail was tried and waits to be tried again, or its learner was not planned yet."""
+    for name in ("ada", "ben", "cy"):
+        any_world.join(f"{name}@example.org")
+    any_world.sign_up("dan@example.org")
+    any_world.provider.answer = lambda _: Answer(Verdict.NOT_TAKEN, 429, retry_after_seconds=9000)
+    any_world.tick()
+    any_world.pass_time(minutes=16)
+    any_world.join("eve@example.org")
+    any_world.pass_time(minutes=16)
+    with any_world.database.reading() as session:
+        now, real = any_world.clock.course, real_now(session)
+        (late,) = watch.causes(session, any_world.settings, now, real)
+        seen = overview(session, [], "", now, real)
+        assert (late.name, seen.late) == ("late", due.late(session, now))
+    assert seen.late > 0
+    assert late.what == f"{seen.late} mails due for more than 15 minutes"
+    hold(any_world)
+    assert names(any_world) == ["held"]
+
+
 def test_unknown_mails_are_a_cause(any_world: World) -> None:
     any_world.provider.answer = lambda _: Answer(Verdict.UNKNOWN, None)
     any_world.sign_up("ada@example.org")
@@ -252,7 +274,7 @@ def test_it_says_what_happened_and_what_waits(weekly: World) -> None:
         0,
     )
     assert "minicourse send release" in found.note.text
-    assert found.note.subject == "2 joined, 1 lessons sent, 1 to look at"
+    assert found.note.subject == "2 joined, 1 lesson sent, 1 to look at"
     assert all(len(line) <= 80 for line in found.note.text.splitlines())
 
 

@@ -28,3 +28,12 @@ def test_the_lock_can_be_had_again_and_says_the_new_holder_alone(tmp_path: Path)
     for _ in range(2):
         with alone_in(tmp_path):
             assert (tmp_path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_who_is_refused_is_advised_with_its_own_command(tmp_path: Path) -> None:
+    with (
+        alone_in(tmp_path),
+        pytest.raises(RefusedError, match=r"folder minicourse db restore a\.db$"),
+        alone_in(tmp_path, "db restore a.db"),
+    ):
+        pytest.fail("two hold the lock of one home")

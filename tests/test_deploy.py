@@ -1,7 +1,9 @@
 """What runs it on a server: files that name only what exists, commands that are as written."""
 
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -165,6 +167,24 @@ def test_each_line_of_live_is_explained() -> None:
     for name in ("webhook", "limit", "test mail", "DKIM", "SPF", "DMARC"):
         assert f'"{name}"' in source
         assert f"`{name}`" in told
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_an_upgrade_that_is_done_says_so_whatever_doctor_found(status: int, tmp_path: Path) -> None:
+    """Run by make, with programs in the place of git and of ours."""
+    for name, script in (("git", "exit 0"), ("minicourse", f'[ "$1" = db ] || exit {status}')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    words = ["make", "-f", str(SOURCE_ROOT / "Makefile"), "upgrade", f"BIN={tmp_path}", "MAKE=true"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        words, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    last = ran.stdout.splitlines()[-1]
+    assert last.startswith("The upgrade is done.")
+    assert (ran.returncode, "What doctor marks with ✗" in last) == (
+        (2, True) if status else (0, False)
+    )
 
 
 def test_upgrade_is_a_backup_before_anything_changes() -> None:

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, going_live, holds, outside
+from course import cohorts, enrollment, going_live, holds, outside, readiness
 from course.answers import Answer, Verdict
 from course.clock import Clock
 from course.db import Database
 from course.doctor import Check, examine
+from course.heartbeat import Heartbeat
 from course.mailer import Mailer
 from course.models import Delivery, Forecast, Installation
 from course.settings import Settings
@@ -204,9 +205,9 @@ def clock_astray(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (open_settings, "files", ".env can be read by others (640)", "chmod 600 /"),
         (held, "sending", "on purpose", "minicourse send release 1"),
         (late, "sending", "due for more than 15 minutes", "minicourse status"),
-        (nobody_knows, "sending", "nobody knows", "delivery list --state unknown"),
-        (abandoned, "leases", "1 mails were taken in hand", "minicourse up"),
-        (too_little_room, "SEND_LIMIT", "101 lessons are due within a day", "Raise it"),
+        (nobody_knows, "sending", "Nobody knows", "delivery list --state unknown"),
+        (abandoned, "leases", "1 mail taken in hand", "minicourse up"),
+        (too_little_room, "SEND_LIMIT", "101 lessons due within a day", "Raise it"),
         (full_disk, "sending", "MB are free", "minicourse db prune"),
         (clock_astray, "clock", "s apart", "time server"),
     ],
@@ -277,8 +278,61 @@ def test_alerts_are_tried(
     monkeypatch.setenv("HEARTBEAT_URL", "http://127.0.0.1:1/x")
     monkeypatch.setattr(Mailer, "send", lambda *_: Answer(Verdict.ACCEPTED, 202))
     answer = run(monkeypatch, capsys, "doctor", "--test-alert")
-    assert "✓ alert: a test to me@example.org" in answer.out
-    assert "✗ heartbeat" in answer.out
+    assert "✓ alert: a test is on its way to me@example.org" in answer.out
+    assert "✗ heartbeat: 127.0.0.1:1 did not take it\n  → Copy HEARTBEAT_URL again" in answer.out
+
+
+def test_a_heartbeat_that_is_taken_says_what_was_told(
+    sound_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEARTBEAT_URL", "https://hc.example.org/secret-part")
+    monkeypatch.setattr(Heartbeat, "send", lambda *_: True)
+    answer = run(monkeypatch, capsys, "doctor", "--test-alert")
+    assert "✓ heartbeat: hc.example.org was told that all is well" in answer.out
+    held(sound_home, monkeypatch)
+    answer = run(monkeypatch, capsys, "doctor", "--test-alert")
+    assert "✓ heartbeat: hc.example.org was told that nothing is sent" in answer.out
+    assert "secret-part" not in answer.out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "found", "remedy"),
+    [
+        (Verdict.BAD_REQUEST, "was refused: 400 no", "Mend ALERT_EMAIL, or MAIL_FROM, in /"),
+        (Verdict.KEY_REFUSED, "was refused: 400 no", "minicourse live"),
+        (Verdict.NOT_TAKEN, "was refused: 400 no", "Try again in a moment"),
+        (Verdict.UNKNOWN, "no answer came to the test to me@example.org", "Look into the inbox"),
+    ],
+)
+def test_an_alert_that_is_refused_says_why_and_what_to_mend(
+    sound_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verdict: Verdict,
+    found: str,
+    remedy: str,
+) -> None:
+    monkeypatch.setenv("ALERT_EMAIL", "me@example.org")
+    monkeypatch.setattr(Mailer, "send", lambda *_: Answer(verdict, 400, detail="400 no"))
+    check = orjson.loads(run(monkeypatch, capsys, "doctor", "--test-alert", "--json").out)[0]
+    assert not check["ok"]
+    assert found in check["found"]
+    assert remedy in check["remedy"]
+
+
+def test_with_a_key_all_that_live_looks_at_is_looked_at(
+    sound_home: Path, monkeypatch: pytest.MonkeyPatch, world_outside: MadeUpOutside
+) -> None:
+    """Also while SENDGRID_HOST is a stand-in: `live` says no then, and so does doctor."""
+    assert findings() == []
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.a-key")
+    database = Database(real_settings(sound_home).database)
+    with database.reading() as session:
+        lines = readiness.look(session, Settings.load(), world_outside)
+        wanted = [line.name for line in lines if line.state is readiness.State.MISSING]
+    database.dispose()
+    assert "mail host" in wanted
+    assert [check.name for check in findings()] == wanted
 
 
 def test_the_key_is_never_shown(

@@ -1,7 +1,7 @@
 """People taken in many at a time: the same as one by one, at a cost that does not grow."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, importing, suppressions
+from course import cohorts, enrollment, formats, importing, suppressions
 from course.enrollment import Origin, Person, Scope
-from course.importing import Order, Row, Taken
-from course.models import Cohort, Consent, Delivery, Enrollment, Subscriber, Suppression
+from course.importing import Order, Taken
+from course.models import Cohort, Consent, Delivery, Enrollment, Subscriber, Suppression, Tag
 from course.people import email_hash
-from course.states import SuppressionReason
-from tests.world import World
+from course.sheets import Elsewhere, Item, Row
+from course.states import OPEN_ENROLLMENT, SuppressionReason
+from tests.world import START, World
 
 FILE = Origin("a file")
 STANDING = ("new", "waits", "active", "left", "left-all", "bounced", "withdrawn")
+BARRED = ("left", "left-all", "bounced", "complained", "erased")
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_nobody_is_brought_back(world: World, confirmed: bool) -> None:
         before = contents(session)["suppressions"]
         taken = take(session, world, rows, confirmed=confirmed)
         assert contents(session)["suppressions"] == before
-    barred = {one.value: one.reason.partition(" ")[0] for one in taken.suppressed}
+    barred = {one.value: one.reason.partition(" ")[0] for one in taken.suppressed.first}
     assert barred == {
         "left@example.org": "unsubscribed",
         "left-all@example.org": "unsubscribed",
@@ -196,3 +198,120 @@ def test_the_number_of_statements_does_not_grow_with_the_rows(
         for size in (3, 60)
     )
     assert cost(few) == cost(many)
+
+
+# Never back ---------------------------------------------------------------------------------------
+
+LESSONS = st.sampled_from(["", "network", "practice"])
+ROWS = st.builds(Row, st.integers(2, 9), PEOPLE, st.sampled_from([(), ("a",), ("a", "b")]), LESSONS)
+GONE = st.builds(
+    Elsewhere,
+    st.integers(2, 9),
+    st.sampled_from([f"{name}@example.org" for name in STANDING]),
+    st.sampled_from(
+        [formats.PLAIN.standing(word) for word in ("unsubscribed", "bounced", "pending")]
+    ),
+)
+ORDERS = st.fixed_dictionaries(
+    {
+        "confirmed": st.booleans(),
+        "update": st.booleans(),
+        "suppress": st.booleans(),
+        "start": st.sampled_from([None, START.date() + timedelta(days=3)]),
+        "spread": st.sampled_from([timedelta(), timedelta(days=2)]),
+    }
+)
+IMPORTS = st.lists(st.tuples(ORDERS, st.lists(ROWS | GONE, max_size=6)), min_size=1, max_size=3)
+
+
+def barred(world: World, session: Session) -> set[str]:
+    """Who may not be mailed for this course."""
+    cohort = cohorts.find(session, "evergreen")
+    emails = [*session.scalars(select(Subscriber.email)), *(f"{n}@example.org" for n in BARRED)]
+    hashes = {email_hash(email, world.hash_key): email for email in emails if email}
+    return {hashes[o.email_hash] for o in suppressions.standing(session, hashes, cohort.course_id)}
+
+
+def open_ones(session: Session) -> set[str | None]:
+    found = select(Subscriber.email).join(Enrollment, Enrollment.subscriber_id == Subscriber.id)
+    return set(session.scalars(found.where(Enrollment.state.in_(OPEN_ENROLLMENT))))
+
+
+@settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(imports=IMPORTS)
+def test_no_import_ever_brings_anyone_back(
+    world: World, imports: list[tuple[dict[str, Any], list[Item]]]
+) -> None:
+    """Whatever somebody's history is, and whatever list comes after it; and what was foreseen is
+    what happens."""
+    now = world.clock.now()
+    with world.database.writing() as session:
+        for name in ("complained", "erased"):
+            hashes = [email_hash(f"{name}@example.org", world.hash_key)]
+            suppressions.add(session, hashes, SuppressionReason(name), "test", now)
+        cohort = cohorts.find(session, "evergreen")
+        for wishes, items in imports:
+            order = Order(cohort.id, **wishes, origin=FILE, hash_key=world.hash_key, sandbox=True)
+            before = barred(world, session)
+            foreseen = importing.look(session, items, order, now)
+            assert foreseen.mails.total() == foreseen.asked + foreseen.confirmed
+            foreseen.mails.clear()
+            assert importing.take(session, items, order, now) == foreseen
+            assert before <= barred(world, session)
+            assert not open_ones(session) & barred(world, session)
+        session.rollback()
+
+
+# Who is here already ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("update", [True, False])
+def test_an_update_corrects_what_is_known_and_never_how_they_stand(
+    world: World, update: bool
+) -> None:
+    now, row = world.clock.now(), Person("active@example.org", "New", "Asia/Dubai", time(7))
+    waiting = Person("waits@example.org", "New", "Asia/Dubai")
+    with world.database.writing() as session:
+        before = contents(session)
+        cohort = cohorts.find(session, "evergreen")
+        order = Order(cohort.id, False, FILE, world.hash_key, sandbox=True, update=update)
+        items = [Row(2, row, ("a",)), Row(3, waiting), Row(4, Person("left@example.org", "New"))]
+        taken = importing.take(session, items, order, now)
+        after = contents(session)
+        again = importing.take(session, items, order, now)
+    assert (taken.updated, taken.already) == ((2, 0) if update else (0, 2))
+    assert (again.updated, again.already) == (0, 2)
+    assert after["consents"] == before["consents"]
+    assert after["mails"] == before["mails"]
+    assert states(after) == states(before)
+    active = world.subscriber("active@example.org")
+    said = ("New", "Asia/Dubai", time(7)) if update else ("Old", "Asia/Tokyo", None)
+    assert (active.name, active.zone, active.hour) == said
+    assert world.subscriber("waits@example.org").name == ""  # until they confirm
+    assert world.subscriber("left@example.org").name == "Old"
+    with world.database.reading() as session:
+        assert list(session.scalars(select(Tag.name))) == (["a"] if update else [])
+
+
+def states(found: dict[str, Counter[Any]]) -> Counter[Any]:
+    return Counter((row[0], row[1]) for row in found["enrollments"].elements())
+
+
+def test_whom_the_old_list_would_not_mail_is_suppressed_and_stopped(world: World) -> None:
+    items = [
+        Elsewhere(2, f"{name}@example.org", standing)
+        for name, word in (("active", "unsubscribed"), ("new", "bounced"), ("waits", "pending"))
+        if (standing := formats.PLAIN.standing(word))
+    ]
+    with world.database.writing() as session:
+        cohort = cohorts.find(session, "evergreen")
+        order = Order(cohort.id, True, FILE, world.hash_key, sandbox=True, suppress=True)
+        taken = importing.take(session, items, order, world.clock.now())
+        assert open_ones(session) == {"waits@example.org"}
+        row = Row(3, Person("new@example.org"))
+        assert importing.take(session, [row], order, world.clock.now()).suppressed.count == 1
+    assert (taken.barred, taken.elsewhere.count) == (2, 3)

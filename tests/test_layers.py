@@ -19,18 +19,22 @@ PURE = {
         "answers",
         "changes",
         "curriculum",
+        "dates",
+        "front_matter",
         "fields",
+        "formats",
         "ics",
         "jinja",
         "markdown",
         "merging",
+        "note_file",
         "people",
         "rendering",
     ),
     "samples",
-    *("states", "timing", "tokens", "webhooks"),
+    *("states", "timing", "tokens", "webhooks", "wording"),
 }
-ADAPTERS = {"db", "models", "mailer", "sources", "wire"}
+ADAPTERS = {"client", "db", "models", "mailer", "sources", "wire"}
 EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 

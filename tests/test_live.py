@@ -1,6 +1,7 @@
 """`minicourse live`: nobody made up is mailed for real, nothing missing is overlooked."""
 
 import io
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -15,10 +16,12 @@ from course.models import (
     Delivery,
     Enrollment,
     Event,
+    Lift,
     PersonalDetail,
     Request,
     Subscriber,
     Suppression,
+    Tag,
 )
 from course.states import SuppressionReason
 from tests.outside import KEY, MadeUpOutside
@@ -45,6 +48,7 @@ def peopled(world: World) -> World:
         audit = Audit(at=NOW, who="robin", action="test", subscriber_id=anna.id, detail={})
         session.add(audit)
         session.flush()
+        session.add_all([Tag(subscriber_id=anna.id, name="friend"), Lift(subscriber_id=anna.id)])
         session.add(
             PersonalDetail(subscriber_id=anna.id, audit_id=audit.id, name="email", value="anna@")
         )
@@ -77,7 +81,10 @@ def test_sandbox_people_are_listed_with_where_they_stand(peopled: World) -> None
 def test_dropped_people_leave_nothing_but_the_hash_of_who_wanted_no_mail(peopled: World) -> None:
     settings = real_settings(peopled.settings.home)
     assert going_live.go_live(peopled.database, settings, [], NOW) == 3
-    personal = (Subscriber, Enrollment, Delivery, Event, Consent, PersonalDetail, Request)
+    personal = (
+        *(Subscriber, Enrollment, Delivery, Event, Consent, PersonalDetail, Request),
+        *(Tag, Lift),
+    )
     assert {table.__name__: count(peopled, table) for table in personal} == {
         table.__name__: 0 for table in personal
     }
@@ -155,6 +162,9 @@ def test_the_command_asks_who_stays_and_exits_3_until_all_is_said(
         monkeypatch.setenv(name, value)
     hear_all(peopled)
     monkeypatch.setattr(outside, "RealOutside", lambda _: MadeUpOutside())
+    found = json.loads(run(monkeypatch, capsys, "live", "--json").out)
+    assert not found["ready"]
+    assert [one["name"] for one in found["checks"] if one["state"] == "✗"] == ["sandbox"]
     undecided = run(monkeypatch, capsys, "live", "--yes")
     assert undecided.status == 3
     assert "--drop-sandbox" in undecided.out
@@ -165,6 +175,39 @@ def test_the_command_asks_who_stays_and_exits_3_until_all_is_said(
     again = run(monkeypatch, capsys, "live")
     assert again.status == 0
     assert "This database is live" in again.err
+
+
+def test_one_person_is_not_people(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("anna@example.com", "Anna")
+    monkeypatch.setenv("MINICOURSE_HOME", str(world.settings.home))
+    answer = run(monkeypatch, capsys, "live")
+    assert "✗ sandbox: 1 sandbox person came while mail went nowhere" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "set SENDGRID_API_KEY first. To practise: minicourse live --rehearse"),
+        (
+            {"SENDGRID_API_KEY": "SG.x", "SENDGRID_HOST": "http://127.0.0.1:1"},
+            "SENDGRID_HOST is http://127.0.0.1:1, a stand-in on this machine: remove it from /",
+        ),
+    ],
+)
+def test_a_test_mail_that_would_not_leave_is_refused_for_what_is_in_its_way(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, str],
+    told: str,
+) -> None:
+    for name, value in (settings | {"MINICOURSE_HOME": str(world.settings.home)}).items():
+        monkeypatch.setenv(name, value)
+    answer = run(monkeypatch, capsys, "live", "--test-to", "me@example.org")
+    assert (answer.status, answer.out) == (1, "")
+    assert told in answer.err
 
 
 def test_without_a_yes_nothing_is_done(

@@ -88,6 +88,12 @@ def test_click_tracking_never_reaches_the_text_part() -> None:
     assert tracking["click_tracking"] == {"enable": True, "enable_text": False}
 
 
+def test_a_confirmation_passes_the_providers_list_of_who_left() -> None:
+    assert "mail_settings" not in payload(MAIL)
+    settings = payload(replace(MAIL, despite_leaving=True))["mail_settings"]
+    assert settings == {"bypass_unsubscribe_management": {"enable": True}}
+
+
 def test_what_is_not_given_is_left_out() -> None:
     body = payload(replace(MAIL, reply_to=None, categories=(), from_name=""))
     assert "reply_to" not in body

@@ -34,13 +34,14 @@ from course import (
     events,
     installation,
     ledger,
+    notes,
     packing,
     planning,
     resolving,
 )
 from course.db import UTCDateTime, real_now
 from course.enrollment import Person
-from course.models import Cohort, Delivery, Enrollment, Event, Forecast, Request, Subscriber
+from course.models import Cohort, Delivery, Enrollment, Event, Forecast, Note, Request, Subscriber
 from course.resolving import Order, Which
 from course.states import (
     DeliveryState,
@@ -130,6 +131,16 @@ def reap(crowd: Crowd) -> None:
 def look_again(crowd: Crowd) -> None:
     crowd.session.execute(update(Cohort).values(look_again_from=0))
     planning.plan(crowd.session, crowd.now, FEW)
+
+
+def list_notes(crowd: Crowd) -> None:
+    note = Note(
+        course_id=1, slug="new", text="", content_hash="", created_at=crowd.now, created_by="me"
+    )
+    crowd.session.add(note)
+    crowd.session.flush()
+    notes.listing(crowd.session)
+    notes.cancel_some(crowd.session, note, crowd.now)
 
 
 def remove_a_lesson(crowd: Crowd) -> None:
@@ -227,6 +238,7 @@ DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
         remove_a_lesson,
         ["ix_delivery_pending", "ix_delivery_lease_until"],
     ),
+    "notes": (list_notes, ["ix_delivery_note"]),
     "planning after an edit": (look_again, []),
     "planning anew what is late": (replan_late, ["ix_delivery_pending"]),
     "the brake": (brake_hard, ["ix_delivery_pending", "ix_enrollment_cohort_id_state_id"]),

@@ -45,10 +45,24 @@ def heard(world: World) -> World:
 def test_with_everything_in_place_all_is_well(heard: World, outside: MadeUpOutside) -> None:
     lines = look(heard, outside)
     assert {line.state for line in lines} == {State.WELL}
+    assert "SEND_LIMIT: at most 100 a day" in [line.found for line in lines]
     assert [line.name for line in lines] == [
         *("mail host", "public address", "key", "sender", "domain", "DKIM", "SPF", "DMARC"),
         *("postal address", "webhook", "limit", "lessons of job-search", "test mail"),
     ]
+
+
+def test_what_the_sandbox_signed_is_not_taken_for_the_providers(
+    heard: World, outside: MadeUpOutside
+) -> None:
+    """Also where the key may not ask SendGrid for its webhooks."""
+    assert outside.account
+    outside.account.given_scopes = frozenset({"mail.send"})
+    with heard.database.reading() as session:
+        key = installation.get(session).sandbox_public_key
+    lines = look(heard, outside, sendgrid_webhook_public_key=(key,))
+    missing = [line.name for line in lines if line.state is State.MISSING]
+    assert missing == ["webhook", "test mail"]
 
 
 BROKEN: list[tuple[str, dict[str, object], str, State, str]] = [

@@ -63,6 +63,48 @@ def test_all_faults_are_told_at_once(home: Path) -> None:
         assert part in told
 
 
+def test_what_the_operator_is_told_by_must_be_an_address_and_a_url(home: Path) -> None:
+    (home / ".env").write_text(
+        "ALERT_EMAIL=me at example\nHEARTBEAT_URL=hc-ping.com/secret-part\nDIGEST=monthly\n"
+        "MAIL_FROM=robin\nMAIL_REPLY_TO=x@\nSEND_LIMIT=5/x\n"
+    )
+    with pytest.raises(SettingsError) as error:
+        Settings.load()
+    told = str(error.value)
+    for part in (
+        "6 settings need attention",
+        "ALERT_EMAIL: 'me at example' is not an e-mail address; write it like robin@example.com",
+        "HEARTBEAT_URL: 'hc-ping.com/…' is not a URL; write it like https://hc-ping.com/…",
+        "DIGEST: 'monthly' is none of off, daily and weekly",
+        "MAIL_FROM: 'robin' is not an e-mail address",
+        "MAIL_REPLY_TO: 'x@' is not an e-mail address",
+        "SEND_LIMIT: '5/x'",
+    ):
+        assert part in told
+    assert "secret-part" not in told
+
+
+def test_addresses_urls_and_periods_that_are_some_are_taken(home: Path) -> None:
+    (home / ".env").write_text(
+        "ALERT_EMAIL=me@sandbox.test\nHEARTBEAT_URL=https://hc-ping.com/x/y\nDIGEST=off\n"
+        "PUBLIC_URL=https://course.example.com/\n"
+    )
+    settings = Settings.load()
+    assert (settings.alert_email, settings.digest) == ("me@sandbox.test", "off")
+    assert settings.heartbeat_url == "https://hc-ping.com/x/y"
+    assert settings.public_url == "https://course.example.com"
+
+
+@pytest.mark.parametrize("more", ["/kurs", "/kurs/", "?a=1", "#top"])
+def test_the_pages_lie_at_the_root_of_a_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """Below a path, links in mails and the header to leave with one click would lead nowhere."""
+    monkeypatch.setenv("PUBLIC_URL", f"https://example.com{more}")
+    with pytest.raises(SettingsError, match=r"PUBLIC_URL: .*; write https://example\.com, or give"):
+        Settings.load()
+
+
 def test_a_file_that_is_not_text_is_named(home: Path) -> None:
     (home / ".env").write_bytes(b"MAIL_FROM=j\xf6rg@example.org\n")
     with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text"):

@@ -14,10 +14,14 @@ from course.timing import (
     Finished,
     Past,
     Rhythm,
+    Rule,
     Step,
     Wait,
+    again_at,
     due_at,
     next_lesson,
+    next_reasons,
+    reasons,
     to_utc,
 )
 
@@ -249,3 +253,69 @@ def test_rows_of_lessons_that_were_removed_do_not_hold_anything_back() -> None:
     past = {step.slug: Past(True, THURSDAY, THURSDAY) for step in STEPS}
     past["gone"] = Past(True, THURSDAY, THURSDAY)
     assert next_of(past) == Finished()
+
+
+# Why then -----------------------------------------------------------------------------------------
+
+skipped = st.sets(st.dates(date(2027, 1, 1), date(2027, 2, 28)), max_size=40).map(frozenset)
+# Some weekdays and hours, now and then a window, and days that are skipped.
+rhythms = st.builds(
+    rhythm,
+    zones,
+    weekdays=st.sets(st.integers(0, 6), min_size=1).map(frozenset),
+    at=st.times(max_value=time(17)).map(lambda t: t.replace(second=0, microsecond=0)),
+    until=st.sampled_from([None, time(18)]),
+    skip_dates=skipped,
+    minimum_gap=st.integers(0, 100).map(lambda hours: timedelta(hours=hours)),
+)
+bases = st.datetimes(datetime(2027, 1, 1), datetime(2027, 2, 1), timezones=st.just(UTC))
+afters = st.one_of(
+    st.builds(After, days=st.integers(0, 9)),
+    st.builds(After, hours=st.integers(1, 50)),
+    st.builds(After, weekday=st.integers(0, 6)),
+)
+
+
+@given(
+    after=afters,
+    pace=rhythms,
+    base=bases,
+    sent=st.none() | bases,
+    first=st.booleans(),
+    rolling=st.booleans(),
+)
+def test_the_last_reason_says_what_due_at_says(
+    after: After, pace: Rhythm, base: datetime, sent: datetime | None, first: bool, rolling: bool
+) -> None:
+    found = reasons(after, pace, base, first=first, rolling=rolling, last_sent=sent)
+    due = due_at(after, pace, base, first=first, rolling=rolling, last_sent=sent)
+    assert found[-1].moves_to == due
+    assert found[0].rule is Rule.AFTER
+    rules = [reason.rule for reason in found]
+    assert rules == [rule for rule in Rule if rule in rules]  # each at most once, in their order
+    moments = [reason.moves_to for reason in found]
+    assert moments == sorted(set(moments))  # each puts it off further
+
+
+@given(pace=rhythms, sent=st.none() | bases, now=bases)
+def test_the_reasons_of_the_next_lesson_are_of_its_time(
+    pace: Rhythm, sent: datetime | None, now: datetime
+) -> None:
+    steps = [Step("one", After()), Step("two", After(1)), Step("three", After(2))]
+    past = {"one": Past(is_settled=True, due_at=THURSDAY, sent_at=sent)}
+    for unwanted in ((), ("two",)):
+        found = next_lesson(steps, past, pace, THURSDAY, now, rolling=False, unwanted=unwanted)
+        why = next_reasons(steps, past, pace, THURSDAY, rolling=False, unwanted=unwanted)
+        assert isinstance(found, Due)
+        assert why[-1].moves_to == found.comes_at
+    assert next_reasons(steps[:1], past, pace, THURSDAY, rolling=False) == ()
+
+
+@given(pace=rhythms, now=bases, sent=st.none() | bases)
+def test_what_is_ordered_again_comes_on_an_allowed_day_and_keeps_the_gap(
+    pace: Rhythm, now: datetime, sent: datetime | None
+) -> None:
+    found = again_at(now, pace, sent)
+    assert found >= now
+    assert sent is None or found >= sent + pace.minimum_gap
+    assert pace.allows(found.astimezone(pace.zone).date())

@@ -99,10 +99,12 @@ class World:
         far = self.clock.course + timedelta(days=1)
         with self.database.reading() as session:
             looks = session.scalar(select(func.min(Enrollment.next_due_at)))
+            wakes = session.scalar(select(func.min(Enrollment.paused_until)))
             sends = session.scalar(
                 select(func.min(Delivery.send_at)).where(Delivery.send_at > self.clock.course)
             )
-        return min(max(moment, self.clock.course) for moment in (looks or far, sends or far))
+        found = (looks or far, sends or far, wakes or far)
+        return min(max(moment, self.clock.course) for moment in found)
 
     def sign_up(self, email: str, name: str = "", zone: str | None = None) -> int:
         with self.database.writing() as session:

@@ -12,10 +12,11 @@ from course.checking.findings import Finding, Rule
 from course.checking.links import Fault, Link
 from course.checking.page import Page
 from course.checking.reading import Reading
-from course.curriculum import COURSE_FILE, Lesson, line_of
+from course.curriculum import COURSE_FILE, Lesson
+from course.front_matter import line_of
 from course.merging import Mail, Skeleton
 from course.packing import SUBSTITUTION_BYTES
-from course.rendering import CompiledCourse, Site
+from course.rendering import TO_STRANGERS, CompiledCourse, Site
 from course.samples import Sample
 
 SUBJECT_LETTERS = 70
@@ -141,7 +142,7 @@ def _footing(case: Case) -> Iterator[Finding]:
                 what = f"no postal address in the {part} part"
                 mend = f"Print {{{{ postal_address }}}} {layout}, and set POSTAL_ADDRESS."
                 yield case.finding(Rule.ADDRESS_MISSING, what, mend, _layout(case, part))
-            if not has_out:
+            if not has_out and case.layout not in TO_STRANGERS:
                 what = f"no link to unsubscribe in the {part} part"
                 mend = f"Print {{{{ unsubscribe_url }}}} {layout} as it is, in HTML as a link."
                 yield case.finding(Rule.UNSUBSCRIBE_MISSING, what, mend, _layout(case, part))

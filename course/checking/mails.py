@@ -47,8 +47,8 @@ class Trial:
             self._blame(error, (reading.shown(COURSE_FILE), 1))
         for lesson in course.course.lessons:
             self._try(course, lesson, "lesson", partial(self._message, course, lesson))
-        for kind, layout in rendering.SYSTEM_LAYOUTS.items():
-            self._try(course, None, layout, partial(course.system, kind))
+        for name, layout in rendering.SYSTEM_LAYOUTS.items():
+            self._try(course, None, layout, partial(course.system, name))
 
     def _load(self, files: Mapping[str, str]) -> CompiledCourse:
         return rendering.load_course("course", files, self.site, where=self.reading.where)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from course import curriculum, scaffold
+from course import curriculum, front_matter, scaffold
 from course.checking.findings import Finding, Rule
 from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, Course
 from course.errors import CourseError
@@ -145,10 +145,10 @@ def _explained(item: Any, text: str) -> tuple[int, str, str]:
     names = [part for part in item["loc"] if isinstance(part, str)]
     key = ".".join(names)
     is_lesson = text.startswith("---")
-    line = 1 + curriculum.line_of(text, names)
+    line = 1 + front_matter.line_of(text, names)
     match item["type"]:
         case "missing":
-            line = 2 if is_lesson else 1 + curriculum.line_of(text, names[:-1])
+            line = 2 if is_lesson else 1 + front_matter.line_of(text, names[:-1])
             return line, f"{key} is missing", f"Add a line for {names[-1]}."
         case "extra_forbidden":
             near = difflib.get_close_matches(names[-1], list(_known(is_lesson)), 1)

@@ -3,7 +3,7 @@
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from course.commands.places import in_option, place
 from course.office import site_of
 from course.rendering import Site
 from course.settings import Settings
+from course.wording import counted
 
 
 class _Checked(NamedTuple):
@@ -68,7 +69,7 @@ def _checked(path: Path, home: Path, where: str, site: Site, is_online: bool) ->
     if is_online:
         if found.links:
             count = len({link.url for link in found.links})
-            say(f"{source.slug}: asking for {_counted(count, 'link')} …")
+            say(f"{source.slug}: asking for {counted(count, 'link')} …")
         findings += online.probe(found.links)
     return _Checked(source.slug, found.lessons, in_order(findings))
 
@@ -91,13 +92,18 @@ def _plain(course: str, found: Finding) -> dict[str, object]:
 
 
 def _show(checked: Sequence[_Checked]) -> None:
-    for found in (found for one in checked for found in one.findings):
+    show_findings(found for one in checked for found in one.findings)
+    for one in checked:
+        click.echo(f"{one.course}: {counted(one.lessons, 'lesson')}, {_verdict(one.findings)}")
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Where, what, why, and how to mend it."""
+    for found in findings:
         click.echo(f"{found.file}:{found.line}: {found.severity}: {found.rule}")
         for mark, text in (("", found.what), ("", found.why), ("→ ", found.mend)):
             click.echo(_indented(text, mark))
         click.echo()
-    for one in checked:
-        click.echo(f"{one.course}: {_counted(one.lessons, 'lesson')}, {_verdict(one.findings)}")
 
 
 def _indented(text: str, mark: str) -> str:
@@ -112,9 +118,5 @@ def _indented(text: str, mark: str) -> str:
 
 def _verdict(findings: Sequence[Finding]) -> str:
     counts = Counter(found.severity for found in findings)
-    words = [_counted(counts[one], one.value) for one in Severity if counts[one]]
+    words = [counted(counts[one], one.value) for one in Severity if counts[one]]
     return " and ".join(words) or "nothing to mend"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"

@@ -1,35 +1,20 @@
 """`minicourse cohort`: groups of learners, rolling or with a fixed start."""
 
-from dataclasses import dataclass
-from datetime import date, datetime
-from itertools import groupby
-
 import click
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, courses
+from course import audit, cohorts
 from course.cohorts import Verb
-from course.commands.context import (
-    Context,
-    ask,
-    dry_run_option,
-    json_option,
-    known_zone,
-    load,
-    print_facts,
-    print_json,
-    print_table,
-    say,
-    yes_option,
-)
-from course.errors import InvalidInputError
-from course.models import Cohort, Course
+from course.commands.cohort_look import list_, show
+from course.commands.cohort_terms import clone, create, edit
+from course.commands.context import Context, ask, dry_run_option, load, yes_option
+from course.models import Cohort
 from course.states import EnrollmentState
 
 
 @click.group()
 def cohort() -> None:
-    """Cohorts: create, list, show, open, close, pause, resume, front, archive.
+    """Cohorts: create, edit, clone, list, show, open, close, pause, resume, front, archive.
 
     A cohort is written COURSE/NAME, or NAME where only one course has it.
 
@@ -39,167 +24,36 @@ def cohort() -> None:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class CohortLine:
-    """A cohort with how many enrollments are in each state; `starts_on` is None: rolling."""
-
-    course: str
-    cohort: str
-    state: str
-    starts_on: date | None
-    zone: str | None
-    is_front: bool
-    created_at: datetime
-    pending: int
-    active: int
-    paused: int
-    completed: int
-    cancelled: int
-
-
-def _line(session: Session, found: Cohort) -> CohortLine:
-    counts = cohorts.counts(session, found)
-    return CohortLine(
-        course=found.course.slug,
-        cohort=found.name,
-        state=found.state,
-        starts_on=found.starts_on,
-        zone=found.zone,
-        is_front=found.is_front,
-        created_at=found.created_at,
-        **{str(state): counts.get(state, 0) for state in EnrollmentState},
-    )
-
-
-@cohort.command()
-@click.argument("name", metavar="COURSE/NAME")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="The first day, as YYYY-MM-DD.")
-@click.option("--rolling", is_flag=True, help="Each learner starts when they confirm.")
-@click.option("--zone", help="The zone of those whose own is not known, like Europe/Berlin.")
-def create(name: str, start: datetime | None, rolling: bool, zone: str | None) -> None:
-    """Make a cohort and open it.
-
-    \b
-    Examples:
-      minicourse cohort create job-search/spring --start 2030-03-04
-      minicourse cohort create job-search/always --rolling --zone America/New_York
-    """
-    if rolling == (start is not None):
-        raise click.UsageError("Say when it starts: --start YYYY-MM-DD, or --rolling.")
-    context = load()
-    day = start.date() if start else None
-    label = context.raw_database.run(lambda s: _create(s, name, day, zone, context))
-    click.echo(f"{label} is open: {'rolling' if day is None else f'starts on {day}'}")
-    say(f"Its page: {context.settings.public_url}/c/{label}")
-
-
-def _create(
-    session: Session, name: str, starts_on: date | None, zone: str | None, context: Context
-) -> str:
-    course_name, slash, short = name.partition("/")
-    if not slash:
-        raise InvalidInputError(f"{name!r} names no course; write it like job-search/{name}")
-    if starts_on is not None and starts_on < context.now.date():
-        raise InvalidInputError(f"--start {starts_on} is over; give a day that is still to come")
-    course = session.get_one(Course, courses.live(session, course_name).id)
-    made = cohorts.create(
-        session, course, short, context.now, starts_on=starts_on, zone=known_zone(zone)
-    )
-    audit.record(session, context.who, "cohort create", context.now, cohort=cohorts.label(made))
-    return cohorts.label(made)
-
-
-@cohort.command("list")
-@click.option("--all", "everything", is_flag=True, help="Rehearsals, too.")
-@json_option
-def list_(everything: bool, as_json: bool) -> None:
-    """List the cohorts; the front one (*) is filled by the course's page.
-
-    \b
-    Example:
-      minicourse cohort list
-    """
-    context = load()
-    with context.raw_database.reading() as session:
-        found = cohorts.every(session, with_rehearsals=everything)
-        lines = [_line(session, one) for one in found]
-    if as_json:
-        print_json(lines)
-        return
-    for course, some in groupby(lines, key=lambda line: line.course):
-        _print(course, list(some))
-
-
-def _print(course: str, lines: list[CohortLine]) -> None:
-    states = [str(state) for state in EnrollmentState]
-    print_table(
-        ["cohort", "state", ("start", "whole"), *((state, "right") for state in states)],
-        [
-            (
-                f"{line.cohort}{' *' * line.is_front}",
-                line.state,
-                line.starts_on or "rolling",
-                *(getattr(line, state) for state in states),
-            )
-            for line in lines
-        ],
-        title=course,
-    )
-
-
-@cohort.command()
-@click.argument("name", metavar="COURSE/NAME")
-@json_option
-def show(name: str, as_json: bool) -> None:
-    """Show a cohort and how many people stand where.
-
-    \b
-    Example:
-      minicourse cohort show job-search/evergreen
-    """
-    context = load()
-    with context.raw_database.reading() as session:
-        found = cohorts.find(session, name)
-        line, label = _line(session, found), cohorts.label(found)
-    if as_json:
-        print_json(line)
-        return
-    print_facts(
-        [
-            ("cohort", label),
-            ("state", line.state),
-            ("start", line.starts_on or "rolling: each learner starts when they confirm"),
-            ("zone", line.zone or "the course's"),
-            ("page", f"{context.settings.public_url}/c/{label}"),
-            ("front", "yes: the course's page fills it" if line.is_front else "no"),
-            ("created", line.created_at),
-            *((str(state), getattr(line, state)) for state in EnrollmentState),
-        ]
-    )
+for _command in (create, edit, clone, list_, show):
+    cohort.add_command(_command)
 
 
 @cohort.command("open")
 @click.argument("name", metavar="COURSE/NAME")
-def open_(name: str) -> None:
+@dry_run_option
+def open_(name: str, dry_run: bool) -> None:
     """Let people sign up to a cohort.
 
     \b
     Example:
       minicourse cohort open job-search/spring
     """
-    _do(name, Verb.OPEN)
+    _do(name, Verb.OPEN, dry_run=dry_run)
 
 
 @cohort.command()
 @click.argument("name", metavar="COURSE/NAME")
-def close(name: str) -> None:
+@dry_run_option
+def close(name: str, dry_run: bool) -> None:
     """Take nobody in any more; those who are in the cohort go on.
+
+    Who has signed up already may still confirm.
 
     \b
     Example:
       minicourse cohort close job-search/spring
     """
-    _do(name, Verb.CLOSE)
+    _do(name, Verb.CLOSE, dry_run=dry_run)
 
 
 @cohort.command()
@@ -234,19 +88,21 @@ def resume(name: str, dry_run: bool, yes: bool) -> None:
 
 @cohort.command()
 @click.argument("name", metavar="COURSE/NAME")
-def archive(name: str) -> None:
+@dry_run_option
+def archive(name: str, dry_run: bool) -> None:
     """Put a cohort away for good: one that nobody waits or learns in any more.
 
     \b
     Example:
       minicourse cohort archive job-search/spring
     """
-    _do(name, Verb.ARCHIVE)
+    _do(name, Verb.ARCHIVE, dry_run=dry_run)
 
 
 @cohort.command()
 @click.argument("name", metavar="COURSE/NAME")
-def front(name: str) -> None:
+@dry_run_option
+def front(name: str, dry_run: bool) -> None:
     """Have the course's page fill this cohort from now on.
 
     \b
@@ -258,17 +114,21 @@ def front(name: str) -> None:
     def work(session: Session) -> tuple[str, bool]:
         found = cohorts.find(session, name)
         changed = cohorts.make_front(session, found)
-        if changed:
+        if changed and not dry_run:
             _record(session, context, found, "front")
-        return cohorts.label(found), changed
+        label = cohorts.label(found)
+        if dry_run:
+            session.rollback()
+        return label, changed
 
     label, changed = context.raw_database.run(work)
+    if dry_run and changed:
+        click.echo(f"{label} would be the front; who signed up before stays where they are")
+        return
     click.echo(f"{label} is the front{'' if changed else ' already'}")
 
 
-def _do(
-    name: str, verb: Verb, *, dry_run: bool = False, yes: bool = True, question: str = ""
-) -> None:
+def _do(name: str, verb: Verb, *, dry_run: bool, yes: bool = True, question: str = "") -> None:
     """Whatever touches more than one person is asked about first, with their number."""
     context = load()
     with context.raw_database.writing() as session:
@@ -282,7 +142,7 @@ def _do(
         return
     told = question.format(learners=f"{learners:,} {'person' if learners == 1 else 'people'}")
     if dry_run:
-        click.echo(f"{label} would be {state}; {told}")
+        click.echo(f"{label} would be {state}; {told or 'nobody is touched'}")
         return
     if learners > 1 and question:
         ask(f"{label}: {told}. Go on?", yes)

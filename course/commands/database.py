@@ -115,7 +115,7 @@ def restore(file: Path, as_json: bool) -> None:
     """
     settings = Settings.load()
     clock = Clock(settings.clock_file)
-    with alone_in(settings.home):
+    with alone_in(settings.home, f"db restore {file}"):
         order = Order(file, getpass.getuser(), clock.now(), clock.real())
         restored = restoring.restore(settings, order)
     if as_json:
@@ -182,7 +182,8 @@ def _print_findings(findings: list[Finding]) -> None:
             click.echo(f"✓ {one.name:<10} {one.asked}")
         else:
             more = ", …" if one.count > len(one.examples) else ""
-            click.echo(f"✗ {one.name:<10} {one.asked}: {one.count:,} do not hold")
+            do = "does" if one.count == 1 else "do"
+            click.echo(f"✗ {one.name:<10} {one.asked}: {one.count:,} {do} not hold")
             click.echo(f"{'':<12} {', '.join(one.examples)}{more}")
 
 
@@ -204,8 +205,9 @@ def prune(events_older_than: timedelta | None, dry_run: bool, as_json: bool) -> 
 
     A sign-up that was not confirmed within 37 days ends, and an address that has
     nothing else is erased. The mails stay in the ledger, as numbers. What
-    SendGrid told of single mails goes only with --events-older-than; what became
-    of each mail stays.
+    SendGrid told of single mails goes when it is older than `retain_events_days`
+    of the course, or than --events-older-than says; what became of each mail
+    stays.
 
     \b
     Examples:

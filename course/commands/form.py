@@ -23,11 +23,11 @@ WordPress takes the form out again, your account may not use HTML: use the link.
 
 @click.command()
 @click.argument("name")
-@click.option("--snippet", "kind", flag_value="snippet", help="Only the form as plain HTML.")
-@click.option("--iframe", "kind", flag_value="iframe", help="Only the frame that shows it.")
-@click.option("--link", "kind", flag_value="link", help="Only the link to the page.")
-@click.option("--wordpress", "kind", flag_value="wordpress", help="Only the WordPress block.")
-def form(name: str, kind: str | None) -> None:
+@click.option("--snippet", is_flag=True, help="Only the form as plain HTML.")
+@click.option("--iframe", is_flag=True, help="Only the frame that shows it.")
+@click.option("--link", is_flag=True, help="Only the link to the page.")
+@click.option("--wordpress", is_flag=True, help="Only the WordPress block.")
+def form(name: str, **kinds: bool) -> None:
     """Print the form to sign up for your own site: HTML, a frame, a link, WordPress.
 
     The HTML needs no script and looks as your site does. The frame looks as the course's page does,
@@ -40,11 +40,15 @@ def form(name: str, kind: str | None) -> None:
       minicourse course form job-search --snippet
       minicourse course form job-search --iframe
     """
+    asked = [kind for kind, is_asked in kinds.items() if is_asked]
+    if len(asked) > 1:
+        listed = " and ".join(f"--{kind}" for kind in asked)
+        raise click.UsageError(f"{listed}: give one of them, or none for all.")
     context = load()
     with context.raw_database.reading() as session:
         live = courses.live(session, name)
     _warn(context.settings, live)
-    if kind:
+    for kind in asked:
         if kind == "wordpress":
             say(_WORDPRESS_STEPS)
         click.echo(_FORMS[kind](context.settings, live))

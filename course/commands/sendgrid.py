@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import click
 import dotenv
@@ -36,6 +38,7 @@ def sendgrid() -> None:
 
 @sendgrid.command()
 @click.option("--steps", is_flag=True, help="Only print what to do by hand.")
+@click.option("--rehearse", is_flag=True, help="Only practise: the sandbox plays SendGrid.")
 @click.option(
     "--wait",
     type=click.IntRange(0, 600),
@@ -43,19 +46,26 @@ def sendgrid() -> None:
     show_default=True,
     help="So many seconds for the test event.",
 )
-def setup(steps: bool, wait: int) -> None:
+def setup(steps: bool, rehearse: bool, wait: int) -> None:
     """Make the event webhook on PUBLIC_URL, signed, and wait for its first post.
 
     It asks for a key with Full Access, which is used for this alone: it is neither kept nor logged.
     Without one, press Enter, and do it by hand. May be run again at any time.
 
+    --rehearse does it in the sandbox of a running `up`, and asks for no key; see live --rehearse.
+
     \b
     Example:
       minicourse sendgrid setup --steps
+
+    To practise: minicourse sendgrid setup --rehearse
     """
     here = load()
     if steps:
         click.echo(_by_hand(here.settings))
+        return
+    if rehearse:
+        _rehearse(here, wait)
         return
     _require_public(here.settings)
     key = _ask()
@@ -103,9 +113,8 @@ def _made(account: Account, settings: Settings) -> Webhook:
         if error.is_refused:
             say("It needs a key with Full Access. Without one: minicourse sendgrid setup --steps")
         raise
-    click.echo(
-        f"✓ {'Changed' if known else 'Made'} the webhook at {settings.mail_host}: {made.url}"
-    )
+    click.echo(f"✓ {'Changed' if known else 'Made'} the webhook at {settings.mail_host}:")
+    click.echo(f"  {made.url}")
     return made
 
 
@@ -120,17 +129,44 @@ def _hear_test(here: Context, account: Account, webhook: Webhook, wait: int) -> 
     here.raw_database.run(installation.listen_anew)
     account.post_test_event(webhook)
     say("Waiting for SendGrid's test event …")
+    _wait_until(partial(_is_heard, here), webhook, wait)
+    click.echo("✓ Heard its test event.")
+
+
+def _wait_until(is_heard: Callable[[], bool], webhook: Webhook, wait: int) -> None:
     ends = time.monotonic() + wait
-    while not _is_heard(here):
+    while not is_heard():
         if time.monotonic() > ends:
             raise RefusedError(
                 f"Nothing was heard at {webhook.url}. Is `minicourse up` running, and does the web "
                 "server in front hand requests on to it? Then run this again."
             )
         time.sleep(_LOOK_SECONDS)
-    click.echo("✓ Heard its test event.")
 
 
 def _is_heard(here: Context) -> bool:
     with here.raw_database.reading() as session:
         return installation.get(session).webhook_heard_at is not None
+
+
+def _rehearse(here: Context, wait: int) -> None:
+    """The same in the sandbox's account, and what is done on the web for a domain. Nothing is
+    written down here."""
+    from course import played  # only a rehearsal needs it
+
+    with here.raw_database.reading() as session:
+        stage = played.stage(session, here.settings)
+    click.echo("A rehearsal: the sandbox plays SendGrid, and nothing is kept in .env.")
+    if here.settings.has_sender:
+        name = here.settings.mail_from.rpartition("@")[2]
+        stage.account.add_domain(name)
+        click.echo(f"✓ Authenticated {name} (live: on SendGrid's site, and with your records)")
+    webhook = _made(stage.account, here.settings)
+    stage.account.sign_webhook(webhook)
+    click.echo("✓ Its posts are signed (live: the key goes to .env)")
+    stage.account.post_test_event(webhook)
+    _wait_until(lambda: stage.heard().webhook_at is not None, webhook, wait)
+    click.echo("✓ Heard its test event.")
+    if not here.settings.has_sender:
+        say("MAIL_FROM is not set: set it, then run this again for its domain.")
+    say("Next: minicourse live --rehearse")

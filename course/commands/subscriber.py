@@ -6,16 +6,15 @@ from datetime import time
 import click
 from sqlalchemy.orm import Session
 
-from course import cohorts, correcting, installation, subscribers
+from course import cohorts, correcting, installation, lives, subscribers, tags
+from course.commands import explaining, steering
 from course.commands.choosing import pair, selection_options
 from course.commands.context import (
     Context,
-    address,
     json_option,
     known_zone,
     limit_option,
     load,
-    only,
     print_facts,
     print_json,
     print_table,
@@ -23,7 +22,10 @@ from course.commands.context import (
     say_if_cut,
     short_time,
 )
+from course.commands.explaining import print_history, print_lines
+from course.commands.exporting import export
 from course.commands.importing import import_
+from course.commands.privacy import consents_, erase
 from course.correcting import Wishes
 from course.curriculum import parse_hour
 from course.enrollment import Person
@@ -36,7 +38,7 @@ from course.subscribers import Enrolled, Profile
 
 @click.group()
 def subscriber() -> None:
-    """People: add, set, list, show, import, unsubscribe.
+    """People: whom there are, what they get and why, and what is to change for them.
 
     \b
     Example:
@@ -52,7 +54,8 @@ def subscriber() -> None:
 @click.option("--cohort", required=True, metavar="COURSE/NAME", help="The cohort to join.")
 @click.option("--name", default="", help="How lessons address them.")
 @click.option("--zone", help="Their time zone, like Europe/Berlin.")
-def add(email: str, cohort: str, name: str, zone: str | None) -> None:
+@click.option("--tag", "names", multiple=True, metavar="TAG", help="A word to keep with them.")
+def add(email: str, cohort: str, name: str, zone: str | None, names: tuple[str, ...]) -> None:
     """Ask a person by mail to confirm, as the form does.
 
     \b
@@ -61,11 +64,12 @@ def add(email: str, cohort: str, name: str, zone: str | None) -> None:
     """
     context = load()
     person = Person(parse_email(email), clean(name), known_zone(zone))
-    said = context.database.run(lambda s: _add(s, cohort, person, context))
+    kept = [tags.read(one) for one in names]
+    said = context.database.run(lambda s: _add(s, cohort, person, kept, context))
     click.echo(f"{person.email}: {said}")
 
 
-def _add(session: Session, cohort: str, person: Person, context: Context) -> str:
+def _add(session: Session, cohort: str, person: Person, kept: list[str], context: Context) -> str:
     state, is_mailed = subscribers.add(
         session,
         cohorts.find(session, cohort),
@@ -74,6 +78,7 @@ def _add(session: Session, cohort: str, person: Person, context: Context) -> str
         now=context.now,
         hash_key=context.hash_key,
         sandbox=installation.is_sandbox(session),
+        tags=kept,
     )
     if state is EnrollmentState.PENDING:
         if is_mailed:
@@ -104,35 +109,30 @@ def list_(chosen: Selection, limit: int | None, as_json: bool) -> None:
     if as_json:
         print_json(lines)
         return
-    one_course = only(line.course for line in lines)
-    print_table(
-        [(head, "whole") for head in ("email", "cohort", "state", "done")] + ["name"],
-        [
-            (
-                address(line.email),
-                line.cohort if one_course else f"{line.course}/{line.cohort}",
-                line.state,
-                f"{line.received}/{line.lessons}",
-                line.name,
-            )
-            for line in lines
-        ],
-        title=one_course,
-    )
+    print_lines(lines)
     say_if_cut(len(lines), rows)
 
 
 @subscriber.command()
 @click.argument("email")
+@click.option(
+    "--history", "with_history", is_flag=True, help="Every change in place of that, oldest first."
+)
 @json_option
-def show(email: str, as_json: bool) -> None:
+def show(email: str, with_history: bool, as_json: bool) -> None:
     """Show a person: what they take part in, what comes next, and each of their mails.
 
     \b
-    Example:
+    Examples:
       minicourse subscriber show kim@example.com
+      minicourse subscriber show kim@example.com --history
     """
     context = load()
+    if with_history:
+        with context.raw_database.reading() as session:
+            entries = lives.of(session, email)
+        (print_json if as_json else print_history)(entries)
+        return
     with context.raw_database.reading() as session:
         found = subscribers.profile(session, email, context.now)
     if as_json:
@@ -155,6 +155,8 @@ def _person(found: Profile) -> Iterator[tuple[str, object]]:
     yield "zone", found.zone or "not known"
     if found.hour:
         yield "hour", f"{found.hour:%H:%M}"
+    if found.tags:
+        yield "tags", ", ".join(found.tags)
     yield "since", found.created_at
     if found.is_sandbox:
         yield "sandbox", "made in sandbox mode: gets no real mail"
@@ -273,4 +275,8 @@ def _unsubscribe(
     )
 
 
-subscriber.add_command(import_)
+for _command in (
+    *(import_, export, *steering.COMMANDS, explaining.find, explaining.explain),
+    *(erase, consents_),
+):
+    subscriber.add_command(_command)

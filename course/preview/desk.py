@@ -128,13 +128,13 @@ class Desk:
                 return Sheet(kind, slug, fault=fault_of(error, draft.files))
 
         yield from (sheet(LESSON, lesson.slug) for lesson in course.course.lessons)
-        yield from (sheet(SYSTEM, kind.value) for kind in rendering.SYSTEM_LAYOUTS)
+        yield from (sheet(SYSTEM, str(name)) for name in rendering.SYSTEM_LAYOUTS)
 
 
 def _message(course: CompiledCourse, kind: str, slug: str) -> Message:
     if kind == LESSON:
         return course.lesson(slug)
-    return next(course.system(one) for one in rendering.SYSTEM_LAYOUTS if one.value == slug)
+    return course.system(slug)
 
 
 def _slugs(files: Mapping[str, str]) -> list[str]:

@@ -12,8 +12,9 @@ LOCK_FILE = "minicourse.up.lock"
 
 
 @contextmanager
-def alone_in(home: Path) -> Iterator[None]:
+def alone_in(home: Path, command: str = "up") -> Iterator[None]:
     """Hold the home's lock; RefusedError, which names the holder, where another process has it.
+    `command` is what this process runs.
 
     Two that start at the same moment would both find the ports free, and Granian lets several
     servers share one. The file stays: who removed it could take the lock from under another.
@@ -24,16 +25,16 @@ def alone_in(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError(_taken(home, file.read().strip())) from None
+            raise RefusedError(_taken(home, file.read().strip(), command)) from None
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
 
 
-def _taken(home: Path, number: str) -> str:
+def _taken(home: Path, number: str, command: str) -> str:
     process = f" (process {number})" if number else ""  # it may just be about to say it
     return (
         f"`minicourse up` is running already in {home}{process}. End it first with Ctrl-C there, "
-        "or run this one in another home: MINICOURSE_HOME=/another/folder minicourse up"
+        f"or run this one in another home: MINICOURSE_HOME=/another/folder minicourse {command}"
     )

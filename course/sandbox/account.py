@@ -89,14 +89,45 @@ def post_test_event() -> Response:
         "category": "cat facts",
     }
     # Nothing leaves this machine: wherever the webhook is said to be, its events go here.
-    if sandbox().config.webhook_url:
-        post(sandbox().config, orjson.dumps([event]))
+    if sandbox().config.webhook_url and post(sandbox().config, orjson.dumps([event])):
+        _here().tested_at = now
     return Response(status=204)
 
 
 @account.get("/whitelabel/domains")
 def domains() -> Response:
     return _require("whitelabel.read") or _json(_here().domains)
+
+
+@account.post("/whitelabel/domains")
+def make_domain() -> Response | tuple[dict[str, Any], int]:
+    """The stand-in plays the name servers, too: what it wants to find there is there at once."""
+    if refused := _require("whitelabel.create"):
+        return refused
+    name = str(_body().get("domain", "")).lower()
+    if not name:
+        return refusal(400, Problem("domain", "domain is required"))
+    here = _here()
+    with here.lock:
+        found = next((one for one in here.domains if one.get("domain") == name), None)
+        if found is None:
+            found = _invented(len(here.domains) + 1, name)
+            here.domains.append(found)
+    return found, 201
+
+
+def _invented(number: int, name: str) -> dict[str, Any]:
+    target = f"u{number}.wl.sandbox.test"
+    hosts = {
+        "mail_cname": (f"em{number}.{name}", target),
+        "dkim1": (f"s1._domainkey.{name}", f"s1.domainkey.{target}"),
+        "dkim2": (f"s2._domainkey.{name}", f"s2.domainkey.{target}"),
+    }
+    records = {
+        word: {"type": "cname", "host": host, "data": data, "valid": True}
+        for word, (host, data) in hosts.items()
+    }
+    return {"id": number, "domain": name, "valid": True, "dns": records}
 
 
 @account.get("/whitelabel/domains/<int:number>")

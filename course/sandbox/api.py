@@ -6,6 +6,7 @@ import orjson
 from flask import Blueprint, Request, Response, request
 
 from course.sandbox.account import account
+from course.sandbox.lists import lists
 from course.sandbox.refusals import refusal
 from course.sandbox.rules import problems
 from course.sandbox.shapes import Problem
@@ -13,6 +14,7 @@ from course.sandbox.state import sandbox
 
 api = Blueprint("api", __name__, url_prefix="/v3")
 api.register_blueprint(account)
+api.register_blueprint(lists)
 
 
 @api.before_request

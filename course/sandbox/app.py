@@ -14,6 +14,7 @@ from course.sandbox.refusals import refusal
 from course.sandbox.rules import MAX_BODY_BYTES
 from course.sandbox.shapes import Problem
 from course.sandbox.state import open_sandbox
+from course.sandbox.world import world
 
 READ_SIZE = 1 << 20
 
@@ -28,6 +29,7 @@ def create_app(config: SandboxConfig) -> Flask:
     app.register_blueprint(api)
     app.register_blueprint(inbox)
     app.register_blueprint(mailbox_api)
+    app.register_blueprint(world)
     return app
 
 

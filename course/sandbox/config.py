@@ -24,8 +24,12 @@ FULL_ACCESS = (
     "user.webhooks.event.settings.read",
     "user.webhooks.event.settings.update",
     "user.webhooks.event.test.create",
+    "whitelabel.create",
     "whitelabel.read",
     "sender_verification_eligible",
+    "suppression.read",
+    "suppression.delete",
+    "recipients.erasejob.create",
 )
 
 
@@ -37,6 +41,11 @@ class Account:
     domains: list[dict[str, Any]] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
     webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tested_at: datetime | None = None  # when the webhook last took a test event
+    # Its own lists of whom it does not mail, by name: {"email", "created", …} each.
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    removed: dict[tuple[str, str], int] = field(default_factory=dict)  # the time of the entry
+    erased: list[str] = field(default_factory=list)  # addresses, in the order that was asked
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 

@@ -6,9 +6,19 @@ and loads nothing from other machines, and its links lead only where the stored 
 
 from collections.abc import Callable
 from email.utils import format_datetime
+from io import BytesIO
 
 import orjson
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from course.sandbox import events
@@ -93,6 +103,20 @@ def frame(mail_id: int) -> Response:
         _happen(found, events.opened(found, sandbox().config.clock(), *_visitor()))
     html = shown(found.html, _click_url(mail_id) if found.tracks_clicks else None)
     return Response(html, headers={"Content-Security-Policy": FRAME_POLICY})
+
+
+@inbox.get("/mails/<int:mail_id>/files/<int:number>")
+def file(mail_id: int, number: int) -> Response:
+    """An attachment, to keep: never shown here, whatever it says that it is."""
+    found = _mail_or_404(mail_id).files
+    if number >= len(found):
+        abort(404)
+    return send_file(
+        BytesIO(found[number].content),
+        mimetype=found[number].type,
+        as_attachment=True,
+        download_name=found[number].name,
+    )
 
 
 @inbox.get("/click/<int:mail_id>/<int:number>")

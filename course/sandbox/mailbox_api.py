@@ -45,6 +45,10 @@ def as_json(mail: Mail) -> dict[str, Any]:
         "headers": mail.headers,
         "custom_args": mail.custom_args,
         "categories": mail.categories,
+        "attachments": [
+            {"filename": file.name, "type": file.type, "size": len(file.content)}
+            for file in mail.files
+        ],
         "message_id": mail.message_id,
         "accepted_at": mail.accepted_at.isoformat(),
     }

@@ -5,12 +5,22 @@ two are merged when somebody looks: taking a thousand recipients costs a thousan
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class File:
+    """One attachment; all recipients of a request get the same."""
+
+    name: str
+    type: str
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Mail:
     categories: list[str]
     tracks_opens: bool
     tracks_clicks: bool
+    files: tuple[File, ...] = ()
 
 
 def recipients(personalization: Json) -> Iterator[str]:
@@ -93,7 +104,13 @@ def merge(
         categories=common.get("categories", []),
         tracks_opens=_is_on(common, "open_tracking"),
         tracks_clicks=_is_on(common, "click_tracking"),
+        files=tuple(map(_file, common.get("attachments", ()))),
     )
+
+
+def _file(attachment: Json) -> File:
+    kind = attachment.get("type", "application/octet-stream")
+    return File(attachment["filename"], kind, b64decode(attachment["content"]))
 
 
 def _filled_address(address: Json, filled: Callable[[str], str]) -> Json:

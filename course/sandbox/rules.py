@@ -5,6 +5,7 @@ Where the documentation leaves a rule open, the stricter reading holds here.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -188,6 +189,34 @@ def _content_is_in_order(payload: Payload, _: datetime) -> Iterator[Problem]:
         yield Problem("content", "If present, text/plain and text/html may only be provided once.")
 
 
+def _attachments_are_files(payload: Payload, _: datetime) -> Iterator[Problem]:
+    for index, file in enumerate(payload.get("attachments", ())):
+        field = f"attachments.{index}"
+        for key in ("content", "filename"):
+            if not file.get(key):
+                yield Problem(
+                    f"{field}.{key}",
+                    f"The attachment {key} must be a string at least one character in length.",
+                )
+        if not _is_base64(file.get("content", "")):
+            yield Problem(f"{field}.content", "The attachment content must be base64 encoded.")
+        if set(";\r\n").intersection(file.get("type", "")):
+            yield Problem(f"{field}.type", "The type cannot contain ';', or CRLF characters.")
+        if file.get("disposition", "attachment") not in ("attachment", "inline"):
+            yield Problem(
+                f"{field}.disposition",
+                'The disposition can be either "inline" or "attachment".',
+            )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
 def _substitutions_are_small(payload: Payload, _: datetime) -> Iterator[Problem]:
     for field, personalization in _personalizations(payload):
         if json_size(personalization.get("substitutions", {})) > MAX_SUBSTITUTION_BYTES:
@@ -254,6 +283,7 @@ RULES: tuple[Callable[[Payload, datetime], Iterator[Problem]], ...] = (
     _subject_is_required,
     _content_is_required,
     _content_is_in_order,
+    _attachments_are_files,
     _substitutions_are_small,
     _custom_args_are_small,
     _categories_are_few,

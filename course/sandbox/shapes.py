@@ -31,6 +31,7 @@ REQUEST = {
     "reply_to": ADDRESS,
     "content": [{"type": str, "value": str}],
     "categories": [str],
+    "attachments": [{"content": str, "type": str, "filename": str, "disposition": str}],
     "personalizations": [PERSONALIZATION],
     "mail_settings": SWITCHES,
     "tracking_settings": SWITCHES,

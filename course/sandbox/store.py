@@ -124,6 +124,20 @@ class Store:
         where = "WHERE ?1 IS NULL OR recipient = ?1"
         return [_mail(row) for row in self._rows(f"{MAILS} {where} ORDER BY mail.id", recipient)]
 
+    def newest_with(self, argument: str, since: datetime) -> Mail | None:
+        """The newest mail of a recipient's own custom argument of that name, accepted since."""
+        rows = self._rows(
+            f"{MAILS} WHERE request.accepted_at >= ?1 AND instr(mail.personalization, ?2)"
+            " ORDER BY mail.id DESC LIMIT 1",
+            since.isoformat(),
+            orjson.dumps(argument) + b":",
+        )
+        return _mail(rows[0]) if rows else None
+
+    def is_waiting(self, mail_id: int) -> bool:
+        """Whether an event of that mail is still to be posted."""
+        return bool(self._rows("SELECT 1 FROM event WHERE is_waiting AND mail_id = ?", mail_id))
+
     def page(self, needle: str, before: int | None, size: int) -> list[Mail]:
         """The newest mails below an id whose recipient contains the needle; newest first."""
         return [
@@ -144,6 +158,14 @@ class Store:
         for row in self._rows(query, orjson.dumps(mail_ids).decode()):
             found[row["mail_id"]].append(row)
         return found
+
+    def told_of(self, *names: str) -> list[tuple[str, sqlite3.Row]]:
+        """The recipient of each event of these names, and the event; oldest first."""
+        query = (
+            "SELECT mail.recipient, event.* FROM event JOIN mail ON mail.id = event.mail_id"
+            " WHERE event.name IN (SELECT value FROM json_each(?)) ORDER BY event.id"
+        )
+        return [(row["recipient"], row) for row in self._rows(query, orjson.dumps(names).decode())]
 
     def clear(self) -> None:
         """Forget all mails; events that the webhook has not taken yet are still posted."""

@@ -8,16 +8,18 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 from course import installation
 from course.clock import Clock
+from course.dates import hour, zone_name
 from course.db import Database, open_database
 from course.settings import SOURCE_ROOT, Settings
 from course.web import errors, headers
+from course.web.again import again
 from course.web.confirming import confirming
-from course.web.dates import hour, zone_name
 from course.web.health import health
 from course.web.hooks import hooks
 from course.web.leaving import leaving
 from course.web.own_page import own_page
 from course.web.pages import pages
+from course.web.proofs import proofs
 from course.web.sample_links import sample_links
 from course.web.signup import signup
 from course.web.site import Site
@@ -53,7 +55,8 @@ def create_app(
     _set_up_templates(app, settings)
     headers.protect(app)
     errors.explain(app)
-    for blueprint in (pages, signup, confirming, leaving, own_page, sample_links, hooks, health):
+    theirs = (confirming, leaving, own_page, again, proofs)
+    for blueprint in (pages, signup, *theirs, sample_links, hooks, health):
         app.register_blueprint(blueprint)
     return app
 

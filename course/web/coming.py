@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, false, select
@@ -39,6 +39,8 @@ class Coming:
     received: int
     total: int
     zone: ZoneInfo
+    weekdays: frozenset[int]
+    hour: time
     goes_on: bool
     ahead: Ahead
 
@@ -50,11 +52,14 @@ def coming(
     rows = _lessons(session, enrollment.id)
     learner = planning.learners_where(session, Enrollment.id == enrollment.id)[0]
     received = {row.message_key for row in rows if row.state == DeliveryState.ACCEPTED}
+    rhythm = planning.rhythm(curriculum, learner.clock)
     goes_on = enrollment.state == EnrollmentState.ACTIVE and learner.running
     return Coming(
         received=len(received & set(curriculum.by_slug)),
         total=len(curriculum.lessons),
-        zone=planning.rhythm(curriculum, learner.clock).zone,
+        zone=rhythm.zone,
+        weekdays=rhythm.weekdays,
+        hour=rhythm.at,
         goes_on=goes_on,
         ahead=_ahead(rows, curriculum, learner, now) if goes_on else Ahead(),
     )
@@ -94,11 +99,11 @@ def look_ahead(
 ) -> Ahead:
     """`leaving` is the lesson whose mail is on its way; a lesson that is due joins it. Pure."""
     found = planning.next_lesson(planning.pace(curriculum, learner.clock), learner, past, now)
-    if isinstance(found, Due) and found.due_at <= now and leaving is None:
+    if isinstance(found, Due) and found.comes_at <= now and leaving is None:
         gone = {**past, found.slug: Past(True, found.due_at, now)}
         return look_ahead(curriculum, learner, gone, found.slug, now)
     lesson = curriculum.by_slug.get(leaving or "")
     number = lesson.number if lesson else None
     if not isinstance(found, Due):
         return Ahead(number)
-    return Ahead(number, Next(curriculum.lesson(found.slug).number, found.due_at))
+    return Ahead(number, Next(curriculum.lesson(found.slug).number, found.comes_at))

@@ -6,11 +6,12 @@ from typing import Any
 from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 
-from course import enrollment
+from course import enrollment, places
 from course.courses import Live
 from course.enrollment import Confirmed, Origin
 from course.models import Enrollment
 from course.people import mask
+from course.places import Placed
 from course.states import EnrollmentState
 from course.web.coming import coming
 from course.web.consent import agreement
@@ -30,10 +31,8 @@ def ask(token: str) -> Response:
         found, live, signed = confirmation_of(session, token)
         match enrollment.confirmation_stands(found, signed.made_at, now):
             case Confirmed.NOW:
-                words = agreement(
-                    site().texts(live.curriculum.language), "confirm", live.curriculum
-                )
-                return _show("confirm", found, live, agreement=words)
+                placed = places.place(session, found, live.curriculum, now)
+                return _show_door(found, live, placed, now)
             case Confirmed.BEFORE:
                 return _show_plan(session, found, live, "before_title", now)
             case Confirmed.EXPIRED:
@@ -46,19 +45,22 @@ def ask(token: str) -> Response:
 def confirm(token: str) -> Response:
     now = site().now()
 
-    def work(session: Session) -> bool:
+    def work(session: Session) -> tuple[bool, bool]:
         found, live, signed = confirmation_of(session, token)
         if enrollment.confirmation_stands(found, signed.made_at, now) is not Confirmed.NOW:
-            return False
+            return False, False
+        asked_for = found.cohort_id
         words = agreement(site().texts(live.curriculum.language), "confirm", live.curriculum)
         origin = Origin("/confirm", words.wording)
-        return enrollment.confirm(session, found, live.curriculum, origin, now)
+        done = enrollment.confirm(session, found, live.curriculum, origin, now)
+        return done, found.cohort_id != asked_for
 
-    if not site().database.run(work):
+    done, moved = site().database.run(work)
+    if not done:
         return ask(token)
     with site().database.reading() as session:
         found, live, _ = confirmation_of(session, token)
-        return _show_plan(session, found, live, "done_title", now)
+        return _show_plan(session, found, live, "done_title", now, moved=moved)
 
 
 @confirming.post("/confirm/<token>/again")
@@ -78,13 +80,47 @@ def send_again(token: str) -> Response:
         return _show("sent_again", found, live, sent=sent)
 
 
+def _show_door(found: Enrollment, live: Live, placed: Placed, now: datetime) -> Response:
+    """The button; or why there is no place behind it."""
+    cohort = placed.cohort
+    if cohort is None:
+        own = found.cohort.starts_on
+        return _show("no_place", found, live, shut=placed.shut, begins=own)
+    words = agreement(site().texts(live.curriculum.language), "confirm", live.curriculum)
+    waits = cohort.starts_on is not None and not places.has_begun(cohort, live.curriculum, now)
+    return _show(
+        "confirm",
+        found,
+        live,
+        agreement=words,
+        begins=cohort.starts_on if waits else None,
+        shut=placed.shut,
+        own_begins=found.cohort.starts_on,
+    )
+
+
 def _show_plan(
-    session: Session, found: Enrollment, live: Live, title: str, now: datetime
+    session: Session,
+    found: Enrollment,
+    live: Live,
+    title: str,
+    now: datetime,
+    *,
+    moved: bool = False,
 ) -> Response:
     plan = coming(session, found, live.curriculum, now)
     awaited = not plan.received and not plan.ahead.now
     lead = "awaited" if awaited else "begun"
-    return _show("confirmed", found, live, title=title, lead=lead, plan=plan, token=found.token)
+    return _show(
+        "confirmed",
+        found,
+        live,
+        title=title,
+        lead=lead,
+        plan=plan,
+        token=found.token,
+        moved_to=found.cohort.starts_on if moved else None,
+    )
 
 
 def _show_over(found: Enrollment, live: Live) -> Response:

@@ -6,11 +6,12 @@ from flask import url_for
 from sqlalchemy import Text, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from course import courses
+from course import courses, places
 from course.courses import Live
 from course.curriculum import SLUG
 from course.errors import NotFoundError
 from course.models import Cohort, Course, Revision
+from course.places import Places, Shut
 from course.states import CohortState
 from course.web.errors import CourseNotFound
 from course.web.site import site
@@ -18,12 +19,18 @@ from course.web.site import site
 
 @dataclass(frozen=True, slots=True)
 class Door:
+    """`instead` is where else one may sign up, where this one is shut; `passed` is the cohort that
+    was asked for, where it has begun and its latecomers go to this one."""
+
     live: Live
     cohort: Cohort
+    places: Places
+    instead: Cohort | None = None
+    passed: Cohort | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.cohort.state == CohortState.OPEN
+        return self.places.shut is None
 
     @property
     def path(self) -> str:
@@ -53,7 +60,19 @@ def find_door(session: Session, slug: str, cohort: str | None = None) -> Door:
         raise CourseNotFound
     if found.Cohort.state == CohortState.DRAFT:
         raise CourseNotFound
-    return Door(site().published(session, slug, found.content_hash), found.Cohort)
+    live = site().published(session, slug, found.content_hash)
+    return _door(session, live, found.Cohort)
+
+
+def _door(session: Session, live: Live, cohort: Cohort) -> Door:
+    now, curriculum = site().now(), live.curriculum
+    found = places.look(session, cohort, curriculum, now)
+    if found.shut is None:
+        return Door(live, cohort, found)
+    other = places.next_after(session, cohort, curriculum, now)
+    if found.shut is Shut.BEGUN and other is not None:
+        return Door(live, other, places.look(session, other, curriculum, now), passed=cohort)
+    return Door(live, cohort, found, instead=other)
 
 
 # Made once: to put a statement together takes longer than to run it, and each visit needs this.

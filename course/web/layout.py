@@ -4,7 +4,7 @@ from flask import Response, make_response, render_template, url_for
 
 from course.courses import PUBLISHED, Live
 from course.curriculum import Course as Curriculum
-from course.web.dates import Dates
+from course.dates import Dates
 from course.web.site import site
 from course.web.texts import FALLBACK
 
@@ -12,9 +12,14 @@ from course.web.texts import FALLBACK
 def page(
     template: str, status: int = 200, *, live: Live | None = None, **values: object
 ) -> Response:
+    return make_response(render(template, live, **values), status)
+
+
+def render(template: str, live: Live | None = None, **values: object) -> str:
+    """Any of templates/web, with what all of them know."""
     language = live.curriculum.language if live else FALLBACK
     words = site().texts(language)
-    html = render_template(
+    return render_template(
         f"web/{template}.html.j2",
         texts=words,
         language=language,
@@ -24,7 +29,6 @@ def page(
         brand_url=_brand_url(live) if live and live.state == PUBLISHED else None,
         **values,
     )
-    return make_response(html, status)
 
 
 def _is_daily(curriculum: Curriculum) -> bool:

@@ -1,13 +1,11 @@
 """The pages that anybody may see: the list of courses, a course with its form, its colours."""
 
-from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, make_response
 from markdown_it import MarkdownIt
 
-from course import courses
+from course import courses, places, planning
 from course.web import brand, zones
 from course.web.consent import agreement
 from course.web.doors import Door, find_door, published_course
@@ -67,37 +65,50 @@ def show_course(
 ) -> Response:
     """The course's page; after a refused form with the fault beside its field, the input kept."""
     if not door.is_open:
-        return page("closed", live=door.live)
-    curriculum = door.live.curriculum
-    begins = door.cohort.starts_on
+        return show_shut(door)
+    curriculum, cohort = door.live.curriculum, door.cohort
     return page(
         "course",
         400 if error else 200,
         live=door.live,
         about=_markdown.render(curriculum.about),
-        begins=begins,
-        has_begun=begins is not None and begins <= _today(_zone(door)),
+        begins=cohort.starts_on,
+        has_begun=places.has_begun(cohort, curriculum, site().now()),
+        latecomers=cohort.latecomers,
+        left=door.places.left,
+        closes_on=cohort.closes_on,
+        passed=door.passed,
         framed=False,
         **_form_values(door, form, error, at),
     )
 
 
+def show_shut(door: Door, status: int = 200) -> Response:
+    """Why nobody can sign up here, and where else."""
+    cohort, instead = door.cohort, door.instead
+    return page(
+        "closed",
+        status,
+        live=door.live,
+        shut=door.places.shut,
+        begins=cohort.starts_on,
+        closes_on=cohort.closes_on,
+        instead=instead and instead.name,
+        instead_begins=instead and instead.starts_on,
+    )
+
+
 def _form_values(door: Door, form: Form | None, error: str, at: str) -> dict[str, Any]:
     curriculum = door.live.curriculum
+    rhythm = planning.rhythm(curriculum, planning.clock_in(door.cohort, None, None))
     return {
         "cohort": door.cohort.name,
         "agreement": agreement(site().texts(curriculum.language), "signup", curriculum),
         "form": form or Form(),
-        "zone": zones.known(form.zone if form else "") or _zone(door),
+        "zone": zones.known(form.zone if form else "") or rhythm.zone.key,
+        "hour": rhythm.at,
+        "weekdays": rhythm.weekdays,
         "error": error,
         "at": at,
         "zones": zones.by_area(),
     }
-
-
-def _zone(door: Door) -> str:
-    return door.cohort.zone or door.live.curriculum.schedule.zone.key
-
-
-def _today(zone: str) -> date:
-    return site().now().astimezone(ZoneInfo(zone)).date()

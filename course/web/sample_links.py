@@ -16,6 +16,7 @@ keep_private(sample_links)
 
 @sample_links.route(f"/manage/{TOKEN}", methods=["GET", "POST"], defaults={"door": "manage"})
 @sample_links.route(f"/confirm/{TOKEN}", methods=["GET", "POST"], defaults={"door": "confirm"})
+@sample_links.route(f"/link/{TOKEN}", methods=["GET", "POST"], defaults={"door": "link"})
 @sample_links.route(f"/unsubscribe/{TOKEN}", methods=["GET", "POST"], defaults={"door": "leave"})
 def show(door: str) -> Response:
     return page("sample", door=door)

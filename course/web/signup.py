@@ -17,7 +17,7 @@ from course.web.doors import Door, find_door
 from course.web.errors import Closed, wants_json
 from course.web.forms import Form, read_form
 from course.web.layout import page
-from course.web.pages import show_course
+from course.web.pages import show_course, show_shut
 from course.web.site import site
 
 signup = Blueprint("signup", __name__)
@@ -51,11 +51,22 @@ def sign_up(slug: str) -> Response:
     except InvalidFieldError as error:
         return _refuse_field(slug, form, error)
     person = Person(email, clean(form.name), zones.known(form.zone), fields=said)
-    door = site().database.run(lambda session: _enroll(session, slug, form, person))
+    try:
+        door = site().database.run(lambda session: _enroll(session, slug, form, person))
+    except Closed:
+        return _turn_away(slug, form)
     subject = site().confirmation_subject(door.live)
     sender = door.live.curriculum.sender
     mailed = Mailed(email, sender.name, sender.email or site().settings.mail_from, subject)
     return _say_json(door, mailed) if wants_json() else _say(door, mailed, form)
+
+
+def _turn_away(slug: str, form: Form) -> Response:
+    """The form was open when it was shown."""
+    if wants_json():
+        raise Closed
+    with site().database.reading() as session:
+        return show_shut(find_door(session, slug, form.cohort), Closed.code)
 
 
 def _said(slug: str, form: Form) -> str:

@@ -9,11 +9,12 @@ from typing import Any, cast
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from course import courses, rendering, settings
+from course import courses, office, rendering, settings
 from course.clock import Clock
 from course.courses import Live
 from course.db import Database
 from course.errors import SettingsError
+from course.rendering import CompiledCourse
 from course.settings import Settings
 from course.states import MessageKind
 from course.web import texts
@@ -26,6 +27,7 @@ class Site:
     clock: Clock
     _published: dict[tuple[str, str], Live] = field(default_factory=dict)
     _subjects: dict[int, str] = field(default_factory=dict)
+    _compiled: dict[int, CompiledCourse] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -60,6 +62,14 @@ class Site:
         if live.revision_id not in self._subjects:
             self._subjects[live.revision_id] = self._make_subject(live)
         return self._subjects[live.revision_id]
+
+    def compiled(self, session: Session, revision_id: int) -> CompiledCourse:
+        """An applied revision as mails; kept, since a revision never changes."""
+        if revision_id not in self._compiled:
+            slug, files = courses.revision_files(session, revision_id)
+            site = office.site_of(self.settings)
+            self._compiled[revision_id] = rendering.load_course(slug, files, site)
+        return self._compiled[revision_id]
 
     def _make_subject(self, live: Live) -> str:
         with self.database.reading() as session:

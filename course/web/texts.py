@@ -1,7 +1,7 @@
 """Every word of the pages: `[web.…]` in templates/texts, in the course's language."""
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,3 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _merged(base[key], value) if both else value
     return merged
-
-
-def joined(pattern: str, words: Iterable[str]) -> str:
-    """`Monday, Wednesday and Friday`: commas, and the language's own way for the last two."""
-    *first, last = words
-    return pattern % {"first": ", ".join(first), "last": last} if first else last

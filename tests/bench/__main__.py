@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from course.settings import SOURCE_ROOT, Settings
-from tests.bench import crowd, pipeline, start, web
+from tests.bench import crowd, lists, pipeline, start, web
 from tests.bench.figures import Figure
 from tests.bench.plan import Plan, Say
 from tests.bench.report import Machine, Report
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Plan, Path, Say], Iterator[Figure]]] = {
     "pipeline": pipeline.measure,
     "crowd": crowd.measure,
     "web": web.measure,
+    "import": lists.measure,
     "start": start.measure,
 }
 _DEFAULT = Plan()

@@ -1,8 +1,5 @@
 """A tick costs what is due, not what is enrolled: measured among a million learners."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +11,7 @@ from sqlalchemy import text
 
 from course import delivery, planning
 from course.office import Office
-from course.settings import SOURCE_ROOT
-from tests.bench import learners, provider
+from tests.bench import learners, peak, provider
 from tests.bench.figures import Figure
 from tests.bench.installed import KINDS, NAMES, Installed, build, opened
 from tests.bench.pipeline import accepted
@@ -24,14 +20,6 @@ from tests.bench.plan import Plan, Say
 _IDLE_TICKS_A_ROUND = 10
 # So often the brake counts what the coming day brings.
 _FORECAST_EVERY = timedelta(minutes=6)
-# Whoever starts a process passes its own memory on to that process's account, on Linux even over
-# an exec: so one that has next to none stands between.
-_LAUNCHER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-_RSS_UNITS_PER_MB = 1e6 if sys.platform == "darwin" else 1e6 / 1024
 
 
 def measure(plan: Plan, folder: Path, say: Say) -> Iterator[Figure]:
@@ -124,27 +112,11 @@ class _Crowd:
         """By `minicourse send due`, a process of its own: its peak in MB, and mails a second from
         its start to its end."""
         self._become_due(self.plan.size)
-        home = {"PATH": os.environ["PATH"], "MINICOURSE_HOME": str(self.made.settings.home)}
         began = time.perf_counter()
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                _LAUNCHER,
-                sys.executable,
-                SOURCE_ROOT / "cli.py",
-                "send",
-                "due",
-            ],
-            env=home | self.made.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        megabytes = peak.of(self.made, "send", "due")
         elapsed = time.perf_counter() - began
-        assert done.returncode == 0, done.stderr
-        assert accepted(self.made.database) == self.plan.crowd + self.were_due, done.stderr
-        return int(done.stdout) / _RSS_UNITS_PER_MB, self.plan.size / elapsed
+        assert accepted(self.made.database) == self.plan.crowd + self.were_due
+        return megabytes, self.plan.size / elapsed
 
     def _megabytes(self) -> float:
         size = (

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.bench import __main__ as bench
-from tests.bench import crowd, pipeline, start, web
+from tests.bench import crowd, lists, pipeline, start, web
 from tests.bench.figures import Figure, Rival
 from tests.bench.plan import Plan
 from tests.bench.report import WIDTH, Machine, Report
@@ -79,6 +79,17 @@ def test_the_server_is_measured_against_the_same_work_in_process(tmp_path: Path)
     assert names(web.measure(TINY, tmp_path, quietly)) == ["webhook events", "sign-ups"]
 
 
+def test_a_list_is_looked_at_taken_in_and_written_out(tmp_path: Path) -> None:
+    assert names(lists.measure(TINY, tmp_path, quietly)) == [
+        "preview of a list",
+        "import of a list",
+        "memory for 2,000 rows",
+        "99 of 100 waits of another",
+        "export of a list",
+        "memory for the export",
+    ]
+
+
 def test_the_command_line_is_measured_against_python(tmp_path: Path) -> None:
     assert names(start.measure(TINY, tmp_path, quietly)) == ["minicourse --help"]
 
@@ -117,4 +128,6 @@ def test_json_holds_every_sample() -> None:
 def test_a_part_that_is_not_there_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         bench.options(["--only", "start,stop"])
-    assert "no part 'stop'; there is: pipeline, crowd, web, start" in capsys.readouterr().err
+    assert (
+        "no part 'stop'; there is: pipeline, crowd, web, import, start" in capsys.readouterr().err
+    )

@@ -1,11 +1,16 @@
 """`cohort`: made, opened, closed, counted."""
 
 import json
+import shlex
+from io import StringIO
 
+import pytest
 from sqlalchemy import select
 
 from course.models import Audit
+from course.settings import SOURCE_ROOT
 from tests.commands.conftest import Minicourse
+from tests.test_docs import lines_to_type, section
 from tests.world import World
 
 
@@ -15,12 +20,21 @@ def test_a_cohort_is_made_with_its_start_and_zone(world: World, minicourse: Mini
     )
     assert answer.out == "job-search/spring is open: starts on 2027-03-01\n"
     found = json.loads(minicourse("cohort", "show", "spring", "--json").out)
+    assert [stand["number"] for stand in found.pop("standing")] == list(range(8))
+    assert [day["mails"] for day in found.pop("next_sends")] == [0] * 7
     assert found == {
         "course": "job-search",
         "cohort": "spring",
         "state": "open",
         "starts_on": "2027-03-01",
         "zone": "Europe/Rome",
+        "hour": None,
+        "days": None,
+        "capacity": None,
+        "places_left": None,
+        "closes_on": None,
+        "latecomers": "join",
+        "shut": None,
         "is_front": False,
         "created_at": "2027-01-14T11:00:00+00:00",
         "pending": 0,
@@ -57,3 +71,86 @@ def test_a_list_counts_people_by_state(world: World, minicourse: Minicourse) -> 
     counts = {state: line[state] for state in ("pending", "active", "cancelled", "completed")}
     assert counts == {"pending": 1, "active": 1, "cancelled": 1, "completed": 0}
     assert "evergreen *" in minicourse("cohort", "list").out
+
+
+SMALL = (
+    "cohort create job-search/small --start 2027-01-18 --hour 18:00 --days thu,mon --capacity 1 "
+    "--closes 2027-01-16 --latecomers next --front"
+)
+
+
+def test_what_a_cohort_says_is_shown(minicourse: Minicourse) -> None:
+    minicourse(*SMALL.split())
+    shown = minicourse("cohort", "show", "small").out
+    assert "until 2027-01-16, 1 of 1 places left" in shown
+    assert "mon,thu at 18:00, Europe/Berlin" in shown
+    assert "next: go to the next cohort" in shown
+    assert "small *" in minicourse("cohort", "list").out
+
+
+def test_full_and_over_are_said_by_list_and_show(world: World, minicourse: Minicourse) -> None:
+    minicourse(*SMALL.split())
+    minicourse("subscriber", "add", "ada@example.com", "--cohort", "small")
+    assert "open, full" in " ".join(minicourse("cohort", "list").out.split())
+    assert "full: all 1 places are taken" in minicourse("cohort", "show", "small").out
+    world.pass_time(days=3)
+    assert "over since the end of 2027-01-16" in minicourse("cohort", "show", "small").out
+    (line,) = [one for one in json.loads(minicourse("cohort", "list", "--json").out) if one["shut"]]
+    assert (line["cohort"], line["shut"]) == ("small", "over")
+
+
+def test_an_edit_counts_asks_and_is_written_down(
+    world: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ada", "kim"):
+        world.join(f"{name}@example.com")
+    edit = ("cohort", "edit", "evergreen", "--hour", "18:00")
+    told = "job-search/evergreen: hour 18:00\n2 people get lessons at another time\n"
+    assert minicourse(*edit, "--dry-run").out == "".join(
+        f"Would be: {line}\n" for line in told.splitlines()
+    )
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    assert minicourse(*edit).status == 1
+    assert minicourse(*edit, "--yes").out == told
+    assert minicourse(*edit).out == "job-search/evergreen was so already\n"
+    with world.database.reading() as session:
+        (order,) = session.scalars(select(Audit).where(Audit.action == "cohort edit"))
+        assert order.detail == {"cohort": "job-search/evergreen", "changes": {"hour": "18:00"}}
+
+
+def test_a_clone_is_another_one_with_the_same_terms(minicourse: Minicourse) -> None:
+    minicourse(*SMALL.split())
+    answer = minicourse("cohort", "clone", "small", "autumn", "--start", "2027-09-06")
+    assert answer.out == "job-search/autumn is open: starts on 2027-09-06\n"
+    found = json.loads(minicourse("cohort", "show", "autumn", "--json").out)
+    assert (found["hour"], found["days"], found["closes_on"]) == (
+        "18:00:00",
+        "mon,thu",
+        "2027-09-04",
+    )
+
+
+def test_a_bar_shows_where_everyone_stands(world: World, minicourse: Minicourse) -> None:
+    for name in ("ada", "kim"):
+        world.join(f"{name}@example.com")
+    world.live_through(days=1.5)
+    world.join("new@example.com")
+    shown = minicourse("cohort", "show", "evergreen").out
+    bars = {line.split()[0]: line.count("█") for line in shown.splitlines() if "█" in line}
+    assert bars == {"none": 20, "2": 40}
+    assert "next sends" in shown
+
+
+def test_a_dry_run_of_each_verb_changes_nothing(minicourse: Minicourse) -> None:
+    minicourse("cohort", "create", "job-search/spring", "--start", "2027-03-01")
+    before = minicourse("cohort", "list", "--json").out
+    for verb in ("close", "pause", "archive", "front"):
+        assert "would be" in minicourse("cohort", verb, "spring", "--dry-run").out
+    assert minicourse("cohort", "list", "--json").out == before
+
+
+def test_each_command_of_the_daily_page_works_one_after_the_other(minicourse: Minicourse) -> None:
+    page = section(SOURCE_ROOT / "docs" / "operations.md", "Cohorts")
+    for line in lines_to_type(page):
+        answer = minicourse(*shlex.split(line)[1:])
+        assert answer.status == 0, f"{line}\n{answer.err}"

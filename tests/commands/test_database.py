@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from course.commands.database import db
 from course.models import Forecast
+from course.processes.alone import alone_in
 from tests.commands.conftest import Minicourse
 from tests.world import World
 
@@ -60,6 +61,15 @@ def test_from_backup_to_release(world: World, minicourse: Minicourse) -> None:
     released = minicourse(*command[1].split())
     assert released.out.startswith("Released"), released.err
     assert minicourse("db", "check").status == 0
+
+
+def test_restore_beside_a_running_up_names_restore(world: World, minicourse: Minicourse) -> None:
+    with alone_in(world.settings.home):
+        answer = minicourse("db", "restore", "monday.db")
+    assert (answer.status, answer.out) == (1, "")
+    assert "End it first" in answer.err
+    assert "minicourse db restore monday.db" in answer.err
+    assert not answer.err.endswith("minicourse up\n")
 
 
 def test_restore_says_in_json_what_it_did(world: World, minicourse: Minicourse) -> None:

@@ -146,6 +146,12 @@ def test_without_an_option_all_four_stand_under_headings(minicourse: Minicourse)
     assert whole.count("\n---") == len(KINDS)
 
 
+def test_two_forms_at_once_are_a_mistake_in_the_words(minicourse: Minicourse) -> None:
+    answer = minicourse("course", "form", "job-search", "--snippet", "--link")
+    assert (answer.status, answer.out) == (2, "")
+    assert "--snippet and --link: give one of them" in answer.err
+
+
 def test_whoever_pastes_too_early_is_told(minicourse: Minicourse) -> None:
     assert "on this machine alone" in minicourse("course", "form", "job-search", "--link").err
 

@@ -1,32 +1,26 @@
 """`subscriber import`: good rows taken in, bad ones told, nobody brought back."""
 
+import io
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from course import courses, curriculum, sources
+from course import courses, sources
 from course.db import Database
-from course.enrollment import Person, Scope
-from course.errors import InvalidInputError
-from course.importing import (
-    LEAST,
-    MOST,
-    TRANSACTION_SECONDS,
-    Row,
-    Sheet,
-    Skipped,
-    next_size,
-)
-from course.models import Audit, Consent, Enrollment, Installation, Subscriber
-from course.settings import SOURCE_ROOT
+from course.enrollment import Scope
+from course.importing import LEAST, MOST, TRANSACTION_SECONDS, next_size
+from course.models import Audit, Consent, Enrollment, Installation, Subscriber, Suppression, Tag
 from tests.commands.conftest import Minicourse
+from tests.terminal import Answer
 from tests.world import World
 
 
@@ -37,11 +31,11 @@ def people(tmp_path: Path) -> Path:
 
 def _import(minicourse: Minicourse, file: Path, *words: str) -> dict[str, Any]:
     answer = minicourse(
-        "subscriber", "import", str(file), "--cohort", "evergreen", *words, "--json"
+        *("subscriber", "import", str(file), "--cohort", "evergreen", "--yes", "--json"), *words
     )
     assert answer.status == 0, answer.err
-    found: dict[str, Any] = json.loads(answer.out)["taken"]
-    return found
+    said: dict[str, Any] = json.loads(answer.out)
+    return {**said["taken"], **{name: said[name] for name in ("mails", "doubles", "rejects")}}
 
 
 def _emails(world: World) -> list[str | None]:
@@ -49,7 +43,6 @@ def _emails(world: World) -> list[str | None]:
         return list(session.scalars(select(Subscriber.email).order_by(Subscriber.id)))
 
 
-COURSE = curriculum.parse("job-search", sources.read(SOURCE_ROOT, "job-search").files)
 CONFIRMED = ("--confirmed", "--source", "workshop list")
 
 
@@ -63,7 +56,11 @@ def test_people_are_asked_by_mail(world: World, minicourse: Minicourse, people: 
         sources = {row.source for row in session.scalars(select(Consent))}
         (order,) = session.scalars(select(Audit))
     assert sources == {"import of people.csv"}
-    assert order.detail == {"file": "people.csv", "cohort": "job-search/evergreen"}
+    assert order.detail == {
+        "file": "people.csv",
+        "file_hash": sha256(people.read_bytes()).hexdigest(),
+        "cohort": "job-search/evergreen",
+    }
 
 
 def test_confirmed_people_start_now_with_the_consent_that_was_given(
@@ -78,16 +75,20 @@ def test_confirmed_people_start_now_with_the_consent_that_was_given(
     assert (ann.name, ann.zone) == ("Ann", "Europe/Paris")
     with world.database.reading() as session:
         (consent,) = session.scalars(select(Consent))
+    proof = sha256(people.read_bytes()).hexdigest()
     assert (consent.act, consent.source) == ("imported", "workshop list")
+    assert (consent.at, consent.file_hash) == (world.clock.course, proof)
 
 
 def test_an_import_repeated_changes_nothing(
     world: World, minicourse: Minicourse, people: Path
 ) -> None:
     people.write_text("email\nann@example.com\nbob@example.com\nann@example.com\n")
-    assert _import(minicourse, people)["already"] == 1
+    taken = _import(minicourse, people)
+    assert (taken["asked"], taken["twice"]) == (2, 1)
+    assert taken["doubles"]["twice"] == [{"line": 4, "before": 2}]
     world.pass_time(days=2)
-    assert _import(minicourse, people)["already"] == 3
+    assert _import(minicourse, people)["already"] == 2
     assert len(world.rows()) == 2
 
 
@@ -111,7 +112,7 @@ def test_who_left_is_never_brought_back(
     people.write_text("email\nann@example.com\n")
     taken = _import(minicourse, people, *words)
     assert (taken["asked"], taken["confirmed"]) == (0, 0)
-    (skipped,) = taken["suppressed"]
+    (skipped,) = taken["suppressed"]["first"]
     assert skipped == {
         "line": 2,
         "value": "ann@example.com",
@@ -149,11 +150,11 @@ def test_bad_rows_are_told_with_their_line_and_good_ones_done(
         b'finn@example.com,"Finn\nthe Second",\n'
         b"gina@example.com,Gina,\n"
     )
-    answer = minicourse("subscriber", "import", str(people), "--cohort", "evergreen")
+    answer = minicourse("subscriber", "import", str(people), "--cohort", "evergreen", "--yes")
     assert answer.status == 0
     assert _emails(world) == ["ann@example.com", "finn@example.com", "gina@example.com"]
-    told = [line.split()[0] for line in answer.out.partition("skipped because\n")[2].splitlines()]
-    assert [word for word in told if word.isdigit()] == ["3", "4", "5", "6", "8"]
+    told = [line.split()[:1] for line in answer.out.partition("skipped because\n")[2].splitlines()]
+    assert [word for (word,) in filter(None, told) if word.isdigit()] == ["3", "4", "5", "6", "8"]
     assert world.subscriber("finn@example.com").name == ""  # until they confirm
 
 
@@ -162,7 +163,9 @@ def test_a_dry_run_says_the_same_and_does_nothing(
 ) -> None:
     people.write_text("email\nann@example.com\nnobody\n")
     taken = _import(minicourse, people, "--dry-run", *CONFIRMED)
-    assert (taken["confirmed"], len(taken["rejected"])) == (1, 1)
+    assert (taken["confirmed"], taken["rejected"]["count"], taken["rejects"]) == (1, 1, None)
+    assert taken["mails"] == [{"day": None, "mails": 1}]
+    assert [file.name for file in people.parent.glob("*.csv")] == ["people.csv"]
     assert _emails(world) == []
     with world.database.reading() as session:
         assert list(session.scalars(select(Audit))) == []
@@ -221,7 +224,156 @@ def test_consent_and_its_source_go_together(
     assert answer.status == 2
 
 
-# How many at once --------------------------------------------------------------------------------
+# Before it is done --------------------------------------------------------------------------------
+
+
+def _words(minicourse: Minicourse, file: Path, *words: str) -> Answer:
+    return minicourse("subscriber", "import", str(file), "--cohort", "evergreen", *words)
+
+
+def _answers(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+def test_more_than_one_person_are_taken_in_only_with_a_yes(
+    world: World, minicourse: Minicourse, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.write_text("email\nann@example.com\nbob@example.com\n")
+    _answers(monkeypatch, "n\n")
+    answer = _words(minicourse, people, *CONFIRMED)
+    assert (answer.status, answer.out) == (1, "")
+    assert "Mails this will send: 2 now" in answer.err
+    assert _emails(world) == []
+    _answers(monkeypatch, "y\n")
+    assert _words(minicourse, people, *CONFIRMED).status == 0
+    assert len(_emails(world)) == 2
+
+
+def test_the_preview_counts_the_mails_of_each_day(
+    world: World, minicourse: Minicourse, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEND_LIMIT", "2/day")
+    rows = ["ann@example.com,", *(f"p{n}@example.com,practice" for n in range(3))]
+    people.write_text("email,start_at\n" + "\n".join(rows) + "\n")
+    answer = _words(minicourse, people, *CONFIRMED, "--dry-run")
+    assert "Mails this will send: 1 now, 3 tomorrow\n" in answer.out
+    assert "SEND_LIMIT lets 2 a day leave, the rest waits; or: --spread 2d\n" in answer.out
+    later = _words(minicourse, people, *CONFIRMED, "--dry-run", "--start", "2027-01-19")
+    assert "Mails this will send: 0 now, 1 on Tue 19 Jan, 3 on Wed 20 Jan\n" in later.out
+    assert max(map(len, (answer.out + later.out).splitlines())) <= 80
+    assert _emails(world) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--start-at", "2"),
+        ("--start-at-column", "email"),
+        ("--start", "2027-02-01"),
+        ("--spread", "3d"),
+    ],
+)
+def test_where_and_when_they_begin_is_for_those_whose_consent_is_there(
+    words: tuple[str, ...], minicourse: Minicourse, people: Path
+) -> None:
+    people.write_text("email\nann@example.com\n")
+    answer = _words(minicourse, people, *words)
+    assert answer.status == 2
+    assert f"{words[0]} goes with --confirmed" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "message"),
+    [
+        (("--start-at", "nope"), "email", "“nope” is no lesson of job-search"),
+        (("--start", "2027-01-13"), "email", "--start 2027-01-13 is over; it is 2027-01-14"),
+        (("--spread", "soon"), "email", "--spread 'soon' is not like 3d or 12h"),
+        (("--map", "email"), "email", "--map 'email' is not like"),
+        (("--start-at-column", "x"), "email", "no column 'x'; there is: email"),
+        ((), "email,start_at", "The column start_at goes with --confirmed"),
+    ],
+)
+def test_what_cannot_be_ordered_is_one_line(
+    words: tuple[str, ...], header: str, message: str, minicourse: Minicourse, people: Path
+) -> None:
+    people.write_text(f"{header}\nann@example.com\n")
+    answer = _words(minicourse, people, *words, *(CONFIRMED if words else ()))
+    assert (answer.status, answer.out) == (1, "")
+    assert message in answer.err
+    assert answer.err.count("\n") == 1
+
+
+# What is said, and kept ---------------------------------------------------------------------------
+
+
+def test_rejected_rows_are_kept_mended_and_imported_again(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    source = (
+        b"email,name,note\nann@example.com,Ann,x\nnobody,Bob,y\n"
+        b"cy@example.com,C\xe9,z\ndi@example.com,D,,more\n"
+    )
+    people.write_bytes(source)
+    taken = _import(minicourse, people)
+    kept = people.with_name("people.rejects.csv")
+    assert (taken["rejected"]["count"], taken["rejects"]) == (3, str(kept))
+    lines = kept.read_bytes().splitlines()
+    assert lines[0] == b"line,why,email,name,note"
+    assert lines[1].startswith(b"3,")
+    assert lines[1].endswith(b",nobody,Bob,y")
+    assert lines[2].endswith(b",cy@example.com,C\xe9,z")
+    assert lines[3].endswith(b",di@example.com,D,,more")
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.write_bytes(kept.read_bytes().replace(b"nobody,", b"bob@example.com,"))
+    again = _import(minicourse, kept)
+    assert (again["asked"], again["rejected"]["count"]) == (1, 2)
+    second = people.with_name("people.rejects-2.csv")
+    assert second.read_text(errors="replace").splitlines()[0] == "line,why,email,name,note"
+    assert len(_emails(world)) == 2
+
+
+def test_rejects_never_take_the_place_of_another_file(
+    minicourse: Minicourse, people: Path, tmp_path: Path
+) -> None:
+    people.write_text("email\nnobody\n")
+    other = tmp_path / "other.csv"
+    other.write_text("mine")
+    answer = _words(minicourse, people, "--rejects", str(other))
+    assert (answer.status, other.read_text()) == (2, "mine")
+    _words(minicourse, people, "--rejects", str(tmp_path / "new.csv"))
+    assert (tmp_path / "new.csv").exists()
+
+
+def test_it_is_said_when_a_later_row_of_a_person_counts(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    people.write_text("email,zone\nann@example.com,Mars/North\nann@example.com,\n")
+    answer = _words(minicourse, people)
+    assert "Line 3: taken in place of line 2 of the same person, which is bad.\n" in answer.out
+    assert _emails(world) == ["ann@example.com"]
+
+
+def test_another_services_export_is_named_and_its_standing_heeded(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    people.write_text(
+        "first_name,email,created_at,status,tags\n"
+        'Ann,ann@example.com,x,active,"a,b"\n'
+        "Bob,bob@example.com,x,cancelled,\n"
+        "Cy,cy@example.com,x,bounced,\n"
+    )
+    answer = _words(minicourse, people, "--suppress", "--yes")
+    assert "people.csv looks like a Kit (ConvertKit) export.\n" in answer.err
+    assert "2: unsubscribed there 1, bounced there 1" in answer.out
+    assert _emails(world) == ["ann@example.com"]
+    with world.database.reading() as session:
+        assert sorted(session.scalars(select(Tag.name))) == ["a", "b"]
+        found = {(one.reason, one.source) for one in session.scalars(select(Suppression))}
+    source = "import of people.csv"
+    assert found == {("unsubscribed", source), ("bounced", source)}
+
+
+# How many at once ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -240,39 +392,7 @@ def test_a_transaction_takes_as_many_as_fit_its_time(
     assert next_size(size, seconds) == following
 
 
-# The sheet alone ---------------------------------------------------------------------------------
-
-
-def _rows(text: str) -> list[Row | Skipped]:
-    return list(Sheet(iter(text.splitlines(keepends=True)), COURSE))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "email,name,zone\nann@example.com,Ann,Europe/Paris\n",
-        "Zone;E-Mail;EMAIL ;Name\nEurope/Paris;x;ann@example.com;Ann\n",  # as Excel may write it
-        "email\tname\tzone\nann@example.com\tAnn\tEurope/Paris\n",  # out of a spreadsheet
-        "email\tname, first\tname\tzone\nann@example.com\tx\tAnn\tEurope/Paris\n",
-        'email,"name",zone\r\nann@example.com,"Ann",Europe/Paris\r\n',
-        "email,name,zone\n\n ann@example.com , Ann ,Europe/Paris",
-    ],
-)
-def test_a_sheet_is_read_whatever_wrote_it(text: str) -> None:
-    (row,) = _rows(text)
-    assert isinstance(row, Row)
-    assert row.person == Person("ann@example.com", "Ann", "Europe/Paris")
-
-
-def test_a_quotation_mark_that_never_ends_takes_only_its_own_row() -> None:
-    found = _rows('email,name\na@example.com,"A" b\nb@example.com,B\nc@example.com,"C\n')
-    assert [type(one) for one in found] == [Skipped, Row, Skipped]
-    assert [one.line for one in found] == [2, 3, 4]
-
-
-def test_an_empty_file_has_no_address_column() -> None:
-    with pytest.raises(InvalidInputError, match="empty"):
-        Sheet(iter([]), COURSE)
+# What a list may bring ----------------------------------------------------------------------------
 
 
 def test_a_list_may_bring_hours_and_the_courses_own_fields(
@@ -292,7 +412,7 @@ def test_a_list_may_bring_hours_and_the_courses_own_fields(
     )
     taken = _import(minicourse, people, *CONFIRMED)
     assert taken["confirmed"] == 2
-    assert [(one["line"], one["reason"]) for one in taken["rejected"]] == [
+    assert [(one["line"], one["reason"]) for one in taken["rejected"]["first"]] == [
         (4, "“half past” is not an hour; write it like 09:00"),
         (5, "years: “many” is not a number"),
     ]

@@ -19,8 +19,18 @@ from tests.world import World
 
 KIM = "kim@example.com"
 LONG = "a.rather.long.name.of.somebody@institute.of.technology.example.com"
-MINE = ("course", "lesson", "cohort", "subscriber", "delivery", "stats", "status", "send")
+MINE = (
+    *("course", "lesson", "cohort", "subscriber", "suppression"),
+    *("delivery", "stats", "status", "send", "note"),
+)
 SCREEN = 80
+NOTE = """\
+---
+subject: The call moves to Friday
+preheader: Same hour, another day.
+---
+Hello{{ " " ~ name if name }}, our call moves to **Friday**. Nothing else changes.
+"""
 
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
@@ -72,6 +82,7 @@ def town(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
     """The town four days later, with a file of people at hand."""
     world.pass_time(days=4)
     (tmp_path / "people.csv").write_text("email,name,zone\nann@example.com,Ann,\n")
+    (tmp_path / "new-date.md").write_text(NOTE)
     monkeypatch.chdir(tmp_path)
     return world
 
@@ -92,6 +103,8 @@ def test_every_example_works(
 ) -> None:
     if words[:2] != ["cohort", "create"]:
         minicourse("cohort", "create", "job-search/spring", "--start", "2030-03-04")
+    if words[0] == "note" and words[1] in ("show", "hold", "cancel"):
+        minicourse("note", "send", "new-date.md", "--yes")
     if words[:2] == ["send", "release"]:
         minicourse("send", "hold", "--why", "a test")
     if words[:2] == ["course", "rollback"]:
@@ -170,10 +183,20 @@ WRONG = (
     ("cohort create job-search/evergreen --rolling", "exists already"),
     ("cohort create job-search/x --start 2020-01-01", "still to come"),
     ("cohort create job-search/x --rolling --zone Mars/North", "Europe/Berlin"),
+    ("cohort create job-search/x --rolling --latecomers next", "--start"),
+    ("cohort create job-search/x --rolling --capacity many", "like 30"),
+    ("cohort create job-search/x --start 2030-03-04 --closes 2020-01-01", "still to come"),
+    ("cohort edit evergreen --hour late", "like 09:00"),
+    ("cohort edit nope --hour 09:00", "job-search/evergreen"),
+    ("cohort clone evergreen x --start 2030-03-04", "leave out --start"),
     ("subscriber add nope --cohort evergreen", "e-mail address"),
     ("subscriber add a@example.com --cohort nope", "job-search/evergreen"),
     ("subscriber show nope@example.com", "subscriber list"),
     ("subscriber unsubscribe nope@example.com", "subscriber list"),
+    ("subscriber erase nope@example.com --yes", "subscriber list"),
+    ("subscriber export --gdpr nope@example.com", "subscriber list"),
+    ("suppression add nope", "e-mail address"),
+    ("suppression add a@example.com --course nope", "course apply"),
     ("subscriber list --cohort nope", "job-search/evergreen"),
     ("delivery show 4711", "delivery list"),
     ("delivery list --lesson nope", "welcome, network"),
@@ -200,6 +223,7 @@ def test_a_failure_is_one_line_with_the_value_and_the_next_step(
         "cohort create job-search/x",
         "cohort create job-search/x --rolling --start 2030-01-01",
         "cohort create job-search/x --start tomorrow",
+        "cohort edit evergreen",
         "lesson preview welcome --as kim@example.com --name Kim",
         "send hold",
         "send hold --why x --course job-search --lesson welcome",

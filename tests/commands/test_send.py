@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from course.models import Audit, Base, Hold
+from course.sandbox.shapes import Problem
 from course.states import DeliveryState
 from tests.commands.conftest import Minicourse
 from tests.world import World
@@ -86,7 +87,8 @@ def test_what_could_not_leave_is_counted_and_exits_with_1(
     world: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch, sandbox: Any
 ) -> None:
     """A From that the provider does not know holds the course."""
-    monkeypatch.setenv("MAIL_FROM", "not an address")
+    refused = [Problem("from.email", "Does not contain a valid address.")]
+    monkeypatch.setattr("course.sandbox.api.problems", lambda *_: refused)
     world.join("kim@example.com")
     answer = minicourse("send", "due")
     assert answer.status == 1

@@ -12,6 +12,7 @@ from course import installation, outside, settings
 from course.clock import Clock
 from course.sandbox.app import create_app as create_sandbox
 from course.sandbox.config import Account, SandboxConfig
+from course.sandbox.keys import make_key_pair
 from course.web.app import create_app
 from tests.commands.conftest import Minicourse
 from tests.outside import MadeUpOutside
@@ -19,6 +20,8 @@ from tests.outside import records as dns_records
 from tests.real import REAL
 from tests.test_account import serving
 from tests.world import World
+
+PAIR = make_key_pair()  # SendGrid's; the sandbox has one of its own
 
 
 @pytest.fixture
@@ -31,13 +34,11 @@ def pages(world: World) -> Iterator[str]:
 
 @pytest.fixture
 def account(world: World, pages: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    with world.database.reading() as session:
-        pem = installation.get(session).sandbox_private_key
     app = create_sandbox(
         SandboxConfig(
             world.settings.home / "sandbox.db",
             webhook_url=f"{pages}/webhooks/sendgrid",
-            private_key_pem=pem,
+            private_key_pem=PAIR.private_pem,
             api_keys=frozenset({"SG.full"}),
             clock=Clock(None).real,
         )
@@ -64,7 +65,7 @@ def test_it_is_made_signed_and_heard(
         here = installation.get(session)
     assert here.webhook_heard_at is not None
     text = env.read_text()
-    assert f"SENDGRID_WEBHOOK_PUBLIC_KEY={here.sandbox_public_key}\n" in text
+    assert f"SENDGRID_WEBHOOK_PUBLIC_KEY={PAIR.public_base64}\n" in text
     assert text.startswith("# mine\nMAIL_FROM=me@example.org\n")
     assert "SG.full" not in text + answer.out + answer.err
     assert len(account.webhooks) == 1

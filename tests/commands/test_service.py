@@ -61,7 +61,38 @@ def test_the_real_values_are_filled_in(
     assert "\nbread.example.org {\n" in minicourse("service", "print", "caddy").out
     backup = minicourse("service", "print", "backup").out
     assert f"\nExecStart={program} db backup {home}/backups/ --keep 14\n" in backup
-    assert f"\n* * * * * {program} send due >" in minicourse("service", "print", "cron").out
+    assert f'* * * * * out=$({program} send due 2>&1) || echo "$out"' in crontab(minicourse)
+
+
+def crontab(minicourse: Minicourse) -> list[str]:
+    lines = minicourse("service", "print", "cron").out.splitlines()
+    return [line for line in lines if line[:1] in "*0123456789@"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_cron_has_nothing_to_mail_unless_something_goes_wrong(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+) -> None:
+    """The lines run by a shell, with a program that writes on both streams as ours does."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho out; echo err >&2; exit {3 if fails else 0}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(service, "place_of", lambda _: Place(command=str(program)))
+    timed = [line.split(maxsplit=5)[5] for line in crontab(minicourse) if line[0] != "@"]
+    assert len(timed) == 2
+    for line in timed:
+        ran = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+        assert (ran.stdout, ran.stderr) == ("out\nerr\n" if fails else "", "")
+
+
+def test_what_cron_starts_with_the_machine_is_started_now_by_the_line_above(
+    minicourse: Minicourse,
+) -> None:
+    whole = minicourse("service", "print", "cron").out
+    (at_boot,) = [line for line in crontab(minicourse) if line.startswith("@reboot ")]
+    (by_hand,) = [line for line in whole.splitlines() if line.startswith("#   ")]
+    assert at_boot.removeprefix("@reboot ") in by_hand
+    assert by_hand.endswith(" &")
 
 
 def test_a_database_elsewhere_may_be_written_too(tmp_path: Path) -> None:

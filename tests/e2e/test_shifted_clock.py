@@ -59,7 +59,7 @@ def test_three_weeks_under_a_shifted_system_clock(tmp_path: Path) -> None:
     port = addresses.inbox.rpartition(":")[2]
     with running(home, "cli.py", "sandbox", "--port", port, **addresses.settings):
         eventually(lambda: ports.answers(addresses.inbox))
-        words = ["--cohort", "evergreen", "--confirmed", "--source", "a list on paper"]
+        words = ["--cohort", "evergreen", "--confirmed", "--source", "a list on paper", "--yes"]
         minicourse(START, "subscriber", "import", str(people), *words)
         minicourse(START + timedelta(minutes=1), "send", "due")
         for day in range(1, 22):

@@ -132,7 +132,13 @@ def test_the_json_view_holds_what_the_recipient_gets(client: FlaskClient) -> Non
         "headers": {"List-Id": "<course.example.com>"},
         "custom_args": {"delivery": "d1"},
     }
-    request = request_to(personalizations=[own], subject="Hi TAG", categories=["job-search"])
+    file = {"content": "QkVHSU46", "type": "text/calendar", "filename": "course.ics"}
+    request = request_to(
+        personalizations=[own],
+        subject="Hi TAG",
+        categories=["job-search"],
+        attachments=[{**file, "disposition": "attachment"}],
+    )
     client.post("/v3/mail/send", json=request, headers=KEY)
     (mail,) = client.get("/api/mails").get_json()
     assert mail.pop("message_id")
@@ -147,8 +153,14 @@ def test_the_json_view_holds_what_the_recipient_gets(client: FlaskClient) -> Non
         "headers": {"List-Id": "<course.example.com>"},
         "custom_args": {"delivery": "d1"},
         "categories": ["job-search"],
+        "attachments": [{"filename": "course.ics", "type": "text/calendar", "size": 6}],
         "accepted_at": "2026-03-02T08:00:00+00:00",
     }
+    assert "course.ics" in client.get("/mails/1").text
+    kept = client.get("/mails/1/files/0")
+    assert (kept.data, kept.mimetype) == (b"BEGIN:", "text/calendar")
+    assert kept.headers["Content-Disposition"] == "attachment; filename=course.ics"
+    assert client.get("/mails/1/files/1").status_code == 404
 
 
 def test_an_emptied_inbox_gives_no_id_a_second_time(client: FlaskClient) -> None:

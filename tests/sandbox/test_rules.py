@@ -28,6 +28,7 @@ def people(count: int) -> list[dict[str, str]]:
 
 TEXT = {"type": "text/plain", "value": "x"}
 HTML = {"type": "text/html", "value": "x"}
+FILE = {"content": "QkVHSU46", "filename": "a.ics", "type": "text/calendar"}
 IN_TIME = int((NOW + timedelta(hours=72)).timestamp())
 LONG_ADDRESS = "a" * 309 + "@example.com"  # 321 characters
 
@@ -42,6 +43,7 @@ GOOD = [
     changed(content=[HTML]),
     changed(content=[TEXT, HTML, {"type": "text/calendar", "value": "x"}]),
     changed(headers={"List-Unsubscribe": "<https://example.com/u>"}),
+    changed(attachments=[FILE]),
     changed(send_at=IN_TIME),
     changed(send_at=0),  # in the past: at once
     changed(**{"from": {"email": "coach@example.com", "name": "Zoë"}}),
@@ -55,6 +57,11 @@ BAD = [
     # the body
     ([], None),
     ("text", None),
+    # attachments: named, in base64, of a bare media type
+    (changed(attachments=[{**FILE, "content": "BEGIN:"}]), "attachments.0.content"),
+    (changed(attachments=[{**FILE, "filename": ""}]), "attachments.0.filename"),
+    (changed(attachments=[{**FILE, "type": "text/calendar; charset=utf-8"}]), "attachments.0.type"),
+    (changed(attachments=[{**FILE, "disposition": "below"}]), "attachments.0.disposition"),
     # personalizations: 1 to 1000, each with a recipient, 1000 recipients in all
     (without("personalizations"), "personalizations"),
     (changed(personalizations=[]), "personalizations"),

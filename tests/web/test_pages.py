@@ -5,12 +5,12 @@ from datetime import date
 import pytest
 
 from course.curriculum import Brand
+from course.dates import Dates
 from course.models import Course, Revision
 from course.settings import SOURCE_ROOT
 from course.states import CohortState
 from course.web import zones
 from course.web.brand import css
-from course.web.dates import Dates
 from course.web.texts import load
 
 from .conftest import COURSE, MONDAY, World

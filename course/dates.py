@@ -1,12 +1,10 @@
-"""Days and hours in the words of the course's language, on a person's own clock."""
+"""Days and hours in the words of a course's language, on a person's own clock. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
-
-from course.web.texts import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +46,9 @@ def hour(at: time) -> str:
 def zone_name(zone: ZoneInfo) -> str:
     """`America/New York`: the name as people read it."""
     return str(zone.key).replace("_", " ")
+
+
+def joined(pattern: str, words: Iterable[str]) -> str:
+    """`Monday, Wednesday and Friday`: commas, and the language's own way for the last two."""
+    *first, last = words
+    return pattern % {"first": ", ".join(first), "last": last} if first else last

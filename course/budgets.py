@@ -1,0 +1,151 @@
+"""How much may be done in a while, by whom: kept in the database, so that it holds over all
+processes.
+
+Each budget is a bucket that fills again at an even pace (the generic cell rate algorithm: one
+instant a bucket, at which it will be full). Whose a bucket is, is kept as a keyed hash alone.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from sqlalchemy import Executable, delete, select, true
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from course.models import Bucket
+from course.rowsets import RowSet, run
+
+
+class Scope(StrEnum):
+    """Whose bucket it is."""
+
+    NETWORK = "network"  # an IPv4 /24, an IPv6 /64
+    ADDRESS = "address"
+    DOMAIN = "domain"  # of the recipient
+    ALL = "all"
+    LINK = "link"  # what a network does with links that it was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `burst` at once, and `count` in each `window` that follows."""
+
+    count: int
+    window: timedelta
+    burst: int
+
+    @property
+    def interval(self) -> timedelta:
+        return self.window / self.count
+
+    @property
+    def slack(self) -> timedelta:
+        return self.interval * (self.burst - 1)
+
+
+_HOUR = timedelta(hours=1)
+# A class of thirty signs up together behind one address; a newsletter sends some hundred an hour.
+# A big provider's domain has its share of every launch.
+LIMITS: Mapping[Scope, Limit] = {
+    Scope.NETWORK: Limit(count=30, window=_HOUR, burst=40),
+    Scope.ADDRESS: Limit(count=4, window=_HOUR, burst=6),
+    Scope.DOMAIN: Limit(count=300, window=_HOUR, burst=200),
+    Scope.ALL: Limit(count=1200, window=_HOUR, burst=600),
+    Scope.LINK: Limit(count=600, window=_HOUR, burst=240),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One more of something, out of that bucket."""
+
+    scope: Scope
+    whose: str = ""
+
+
+def network_of(address: str) -> str:
+    """The network that whoever has this address can move about in: IPv4 /24, IPv6 /64."""
+    try:
+        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    length = 24 if isinstance(found, IPv4Address) else 64
+    return str(ip_network(f"{found}/{length}", strict=False))
+
+
+def sign_up_wishes(network: str, email: str) -> list[Wish]:
+    """What one sign-up takes."""
+    domain = email.rpartition("@")[2].lower()
+    return [
+        Wish(Scope.NETWORK, network),
+        Wish(Scope.ADDRESS, email.lower()),
+        Wish(Scope.DOMAIN, domain),
+        Wish(Scope.ALL),
+    ]
+
+
+def spend(
+    session: Session,
+    wishes: Sequence[Wish],
+    real: datetime,
+    hash_key: str,
+    limits: Mapping[Scope, Limit] = LIMITS,
+) -> Scope | None:
+    """Take one out of each bucket; or out of none, when one is empty: then that one is named.
+
+    `real` is real time: a simulated clock would fill the buckets.
+    """
+    keys = {_key(wish, hash_key): wish for wish in wishes}
+    full_at = _full_at(session, sorted(keys))
+    filled: list[tuple[str, datetime]] = []
+    for key, wish in keys.items():
+        limit = limits[wish.scope]
+        base = max(full_at.get(key, real), real)
+        if base - real > limit.slack:
+            return wish.scope
+        filled.append((key, base + limit.interval))
+    run(session, _fill, given=_BUCKETS.pack(session, sorted(filled)))
+    return None
+
+
+def sweep(session: Session, real: datetime, limit: int = 500) -> int:
+    """Forget buckets that are full again; returns how many."""
+    full = session.scalars(select(Bucket.key).where(Bucket.full_at < real).limit(limit)).all()
+    session.execute(delete(Bucket).where(Bucket.key.in_(full), Bucket.full_at < real))
+    return len(full)
+
+
+def _key(wish: Wish, hash_key: str) -> str:
+    text = f"budget:{wish.scope}:{wish.whose}"
+    return hmac.new(hash_key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+_BUCKETS = RowSet(key=Bucket.key, full_at=Bucket.full_at)
+
+
+def _full_at(session: Session, keys: Iterable[str]) -> dict[str, datetime]:
+    """Locked in the order of their keys, where a server has more than one writer."""
+    statement = select(Bucket.key, Bucket.full_at).where(Bucket.key.in_(list(keys)))
+    rows = session.execute(statement.order_by(Bucket.key).with_for_update())
+    return {row.key: row.full_at for row in rows}
+
+
+@cache
+def _fill(is_postgresql: bool) -> Executable:
+    given = _BUCKETS.given(is_postgresql)
+    # SQLite would take the ON of ON CONFLICT for that of a join, were there no WHERE.
+    found = select(given.c.key, given.c.full_at).where(true())
+    insert = (postgresql.insert if is_postgresql else sqlite.insert)(Bucket).from_select(
+        ["key", "full_at"], found
+    )
+    return insert.on_conflict_do_update(
+        index_elements=["key"], set_={"full_at": insert.excluded.full_at}
+    )

@@ -1,0 +1,65 @@
+"""What nobody waits for, done between ticks, a little at a time: old events are removed, SendGrid's
+unsubscribes of those who came back are deleted, the list of who was erased is kept."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from course import erasures, pruning, syncing
+from course.account import AccountError
+from course.office import Office
+from course.provider_lists import ProviderLists
+
+log = logging.getLogger(__name__)
+
+_DAY_SECONDS = 86_400.0
+# Within a look: a tick waits for it.
+_STEPS, _LIFTS, _DEADLINE_SECONDS = 10, 5, 5.0
+
+
+@dataclass
+class Caretaker:
+    """One for a process; any number of them do no harm."""
+
+    office: Office
+    _tidied_at: float | None = None
+    _refused_at: float | None = None
+    _events: "pruning.Steps | None" = field(default=None, repr=False)
+
+    def look(self) -> None:
+        now = self.office.clock.since_boot()
+        self._lift(now)
+        if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
+            self._tidy(self.office.clock.now(), now)
+
+    def _tidy(self, course_time: datetime, now: float) -> None:
+        """Once a day, in as many looks as it takes."""
+        database = self.office.database
+        if self._events is None:
+            with database.reading() as session:
+                erasures.remember(session, self.office.settings)
+            self._events = pruning.prune_events(database, course_time)
+        for _ in range(_STEPS):
+            if next(self._events, None) is None:
+                self._events, self._tidied_at = None, now
+                return
+
+    def _lift(self, now: float) -> None:
+        """After a failure not again for a day: it may be a key without that right."""
+        if self._refused_at is not None and now - self._refused_at < _DAY_SECONDS:
+            return
+        with self.office.database.reading() as session:
+            if not syncing.waiting(session):
+                return
+        key = self.office.settings.sendgrid_api_key
+        lists = ProviderLists(
+            key.get_secret_value() if key else "sandbox",
+            self.office.settings.mail_host,
+            _DEADLINE_SECONDS,
+        )
+        try:
+            syncing.lift(self.office.database, lists, limit=_LIFTS)
+            self._refused_at = None
+        except AccountError as error:
+            self._refused_at = now
+            log.warning("cannot take unsubscribes back at SendGrid: %s", error)
