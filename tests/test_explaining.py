@@ -181,7 +181,7 @@ def test_what_is_in_the_way_is_told_with_who_and_why(kim: World) -> None:
     found = " ".join(explain(kim).in_the_way)
     for words in (
         "may not be mailed, in this course: manual on Fri 2027-01-15 18:00 (23:00 UTC) by a letter",
-        "Paused until Mon 2027-02-01 00:00 (05:00 UTC)",
+        "Paused until Mon 2027-02-01 08:00 (13:00 UTC)",
         "minicourse subscriber resume kim@example.com",
         "minicourse cohort resume job-search/evergreen",
         "Held since Fri 2027-01-15 18:00 (23:00 UTC) by robin (all): a typo",
@@ -196,7 +196,7 @@ def test_a_pause_puts_off_what_comes_next(kim: World) -> None:
         )
     coming = explain(kim).next
     assert coming
-    kim.clock.course = datetime(2027, 2, 1, 5, 0, 2, tzinfo=UTC)
+    kim.clock.course = datetime(2027, 2, 1, 13, 0, 2, tzinfo=UTC)
     kim.tick()
     (row,) = [row for row in kim.rows() if row.message_key == "market"]
     assert row.send_at == coming.due_at
@@ -237,7 +237,7 @@ def test_the_record_tells_each_change_oldest_first(kim: World) -> None:
         ("subscriber", "consent asked, by test", None),
         ("subscriber", "consent confirmed, by test", None),
         ("robin", "set: name Kim → Kim S.", None),
-        ("robin", "pause: until 2027-02-01 05:00 UTC", "by phone"),
+        ("robin", "pause: until 2027-02-01 13:00 UTC", "by phone"),
         ("minicourse", "paused → active, to come", None),
     ]
     assert "Kim" not in details

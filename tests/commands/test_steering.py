@@ -109,10 +109,10 @@ def test_tags_are_kept_and_choose(three: World, minicourse: Minicourse) -> None:
 def test_the_record_and_the_reasons_are_shown(three: World, minicourse: Minicourse) -> None:
     minicourse("subscriber", "pause", KIM, "--until", "2027-02-01", "--why", "a trip")
     shown = minicourse("subscriber", "show", KIM, "--history").out
-    assert "pause: until 2027-01-31 23:00 UTC (why: a trip)" in " ".join(shown.split())
+    assert "pause: until 2027-02-01 07:00 UTC (why: a trip)" in " ".join(shown.split())
     told = minicourse("subscriber", "explain", KIM)
     assert told.out.startswith("kim@example.com in job-search/evergreen: paused\n")
-    assert "! Paused until Mon 2027-02-01 00:00" in told.out
+    assert "! Paused until Mon 2027-02-01 08:00" in told.out
     assert max(map(len, told.out.splitlines())) <= 80
     found = json.loads(minicourse("subscriber", "explain", KIM, "--json").out)
     assert found["next"]["lesson"] == "welcome"
