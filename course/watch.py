@@ -106,7 +106,7 @@ def _rates(session: Session, real: datetime) -> Iterator[Cause]:
     ):
         if count / sent > most:
             what = f"{count:,} {name} of the {sent:,} mails of the last day ({count / sent:.1%})"
-            yield Cause(name, what, "minicourse stats")
+            yield Cause(name, what, "minicourse stats deliverability")
 
 
 def _silence(session: Session, real: datetime) -> Iterator[Cause]:

@@ -22,6 +22,7 @@ PURE = {
         "fields",
         "ics",
         "jinja",
+        "machines",
         "markdown",
         "merging",
         "people",
