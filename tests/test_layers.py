@@ -36,7 +36,10 @@ EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", 
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.
-SPEAKS_HTTP_OR_TO_PEOPLE = {"click", "flask", "granian", "rich", "schedule", "werkzeug"}
+SPEAKS_HTTP_OR_TO_PEOPLE = {
+    *("click", "flask", "granian", "rich", "schedule", "werkzeug"),
+    "prometheus_client",
+}
 TOUCHES_THE_WORLD = {"http.client", "sendgrid", "socket", "sqlalchemy", "subprocess", "threading"}
 
 # Edges that read time, and the database's own clock for leases.
