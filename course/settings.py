@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     digest: Literal["off", "daily", "weekly"] = "weekly"
     heartbeat_url: str | None = Field(None, repr=False)  # who has it may say that all is well
     metrics_token: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     clock_file: Path | None = Field(None, validation_alias="MINICOURSE_CLOCK_FILE")
 
     unknown_policy: Literal["hold", "auto"] = "hold"

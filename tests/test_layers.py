@@ -32,13 +32,13 @@ PURE = {
     *("states", "timing", "tokens", "webhooks"),
 }
 ADAPTERS = {"db", "models", "mailer", "sources", "wire"}
-EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor"}
+EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor", "logs"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.
 SPEAKS_HTTP_OR_TO_PEOPLE = {
     *("click", "flask", "granian", "rich", "schedule", "werkzeug"),
-    "prometheus_client",
+    *("prometheus_client", "structlog"),
 }
 TOUCHES_THE_WORLD = {"http.client", "sendgrid", "socket", "sqlalchemy", "subprocess", "threading"}
 

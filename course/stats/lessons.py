@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from course import cohorts, enrollment
 from course.courses import Live
-from course.models import Delivery, Enrollment
+from course.models import Cohort, Delivery, Enrollment
 from course.states import DeliveryState, EnrollmentState, MessageKind, Outcome
 from course.stats.known import Known
 
@@ -236,8 +236,8 @@ def _left_after(session: Session, course_ids: Sequence[int]) -> dict[tuple[int, 
         )
         .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
         .where(
-            Enrollment.course_id.in_(course_ids),
-            Enrollment.cohort_id.not_in(cohorts.rehearsals()),
+            # By cohort, so that an index leads to those who are gone.
+            Enrollment.cohort_id.in_(_real_cohorts(session, course_ids)),
             Enrollment.state == EnrollmentState.CANCELLED,
             Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT)),
             Delivery.kind == MessageKind.LESSON,
@@ -252,3 +252,8 @@ def _left_after(session: Session, course_ids: Sequence[int]) -> dict[tuple[int, 
         .group_by(last.c.course_id, last.c.message_key)
     )
     return {(course_id, slug): number for course_id, slug, number in rows}
+
+
+def _real_cohorts(session: Session, course_ids: Sequence[int]) -> Sequence[int]:
+    found = select(Cohort.id).where(Cohort.course_id.in_(course_ids), cohorts.IS_REAL)
+    return session.scalars(found).all()
