@@ -59,7 +59,9 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
 
     def named(_logger: object, _method: str, line: EventDict) -> EventDict:
         if is_terminal:
-            return {**line, "event": f"{process}: {line['event']}"}
+            # The words have said it.
+            told = {name: value for name, value in line.items() if name != "did"}
+            return {**told, "event": f"{process}: {line['event']}"}
         return {"at": line.pop("at"), "level": line.pop("level"), "process": process, **line}
 
     render: Processor = _to_json
