@@ -55,7 +55,8 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
     keep = _keeper(settings)
 
     def private(_logger: object, _method: str, line: EventDict) -> EventDict:
-        return {name: _each(value, keep) for name, value in line.items()}
+        # Another handler may have left the text as `message`; it is the event.
+        return {name: _each(value, keep) for name, value in line.items() if name != "message"}
 
     def named(_logger: object, _method: str, line: EventDict) -> EventDict:
         if is_terminal:

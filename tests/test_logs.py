@@ -121,7 +121,7 @@ def test_on_a_terminal_lines_are_for_people(world: World, monkeypatch: pytest.Mo
     logging.getLogger("course.web").error("%s", KIM)
     first, second = stream.getvalue().splitlines()
     assert first[4] == "-"
-    assert first.endswith("scheduler: 3 accepted")
+    assert first.rstrip().endswith("scheduler: 3 accepted")
     assert "\x1b" not in stream.getvalue()
     assert KIM not in second
 
