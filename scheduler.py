@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from schedule import Scheduler
 
-from course import alerts, delivery
+from course import alerts, delivery, logs
 from course.caretaking import Caretaker
 from course.clock import Clock
 from course.commands import context
@@ -23,7 +23,7 @@ from course.office import Office, Report
 from course.processes.ports import require_sandbox
 from course.processes.stopping import SignalledStop, Stop
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("scheduler")  # also where this file is the program
 
 # Wall and boot clock are read one after the other, and the wall clock is slewed by NTP.
 _STEP = timedelta(seconds=1)
@@ -35,9 +35,8 @@ def main(*, announced: bool = False) -> None:
     """Release what is due until SIGTERM or SIGINT; the call in flight is finished first."""
     stop = SignalledStop()
     _reckon_in_utc()
-    logging.basicConfig(format="%(asctime)sZ scheduler: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    log.setLevel(logging.INFO)
     here = context.load()
+    logs.set_up("scheduler", here.settings)
     office = here.office
     require_sandbox(here.settings)
     if not announced:
@@ -142,7 +141,9 @@ def tell(report: Report) -> None:
     """One line for a tick that did something."""
     done = [f"{count} {word}" for word, count in sorted(report.counts.items()) if count]
     if done or report.problems:
-        log.info("%s", " · ".join([", ".join(done) or "nothing sent", *report.problems]))
+        words = " · ".join([", ".join(done) or "nothing sent", *report.problems])
+        numbers = {word.replace(" ", "_"): count for word, count in report.counts.items() if count}
+        log.info("%s", words, extra={"did": numbers})
 
 
 class Watchdog:

@@ -4,6 +4,7 @@ The order of the last three is the whole promise: a row is committed as `sending
 leave, and only the provider's answer (or its events) moves it on. A process may end anywhere.
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from course.models import Installation, Request
 from course.office import Office, Report, compiled
 from course.packing import Parcel
 from course.states import HoldKind, HoldScope, Mode
+
+log = logging.getLogger(__name__)
 
 # A process that slept between the line and its bytes must not send when it wakes.
 LINE_SECONDS = 5
@@ -181,7 +184,25 @@ class Batch:
             self._give_back(call.parcel.ids)
             return
         self._settle(call.parcel, call.crossed, answer)
+        self._tell(call, answer)
         self.office.reached("settled")
+
+    def _tell(self, call: "Call", answer: Answer) -> None:
+        """One line a request, by the numbers under which ledger and events speak of it."""
+        ids = call.parcel.ids
+        told = {
+            "request": call.crossed.request_id,
+            "x_message_id": answer.x_message_id,
+            "revision": call.parcel.revision_id,
+            "deliveries": f"{min(ids)}-{max(ids)}",
+            "count": len(ids),
+            "verdict": str(answer.verdict),
+            "status": answer.status,
+            "ms": round((self.office.clock.since_boot() - call.committed) * 1000),
+        }
+        if answer.verdict is not Verdict.ACCEPTED:
+            told["detail"] = answer.detail
+        log.info("batch", extra=told)
 
     def _settle(self, parcel: Parcel, crossed: Crossed, answer: Answer) -> None:
         """The answer itself is noted in the transaction that changes the rows."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from threading import Event, Semaphore
 
 from sqlalchemy import update
@@ -31,6 +32,7 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
     breaker's wait says.
     """
     report = Report()
+    begun = office.clock.since_boot()
     todo = _agenda(office)
     if todo.work:
         _reap(office, report)
@@ -40,7 +42,7 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
         _probe_holds(office, report)
         _send(office, report, stop, at_once=at_once)
     if todo.sign_of_life:
-        office.database.run(_note_tick)
+        office.database.run(partial(_note_tick, seconds=office.clock.since_boot() - begun))
     return report
 
 
@@ -205,7 +207,7 @@ def _patient_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _note_tick(session: Session) -> None:
+def _note_tick(session: Session, seconds: float) -> None:
     """Once in a while is enough to show that the scheduler lives."""
     real = real_now(session)
     session.execute(
@@ -214,5 +216,5 @@ def _note_tick(session: Session) -> None:
             Installation.last_tick_at.is_(None)
             | (Installation.last_tick_at < real - _TICK_NOTED_EVERY)
         )
-        .values(last_tick_at=real)
+        .values(last_tick_at=real, last_tick_seconds=seconds)
     )

@@ -12,10 +12,10 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, case, or_, select, union, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Executable, or_, select, union, update
+from sqlalchemy.orm import Session
 
-from course import ledger, matching, refusals
+from course import ledger, machines, matching, refusals
 from course.db import among, is_postgresql, real_now
 from course.matching import Report
 from course.models import Delivery, Enrollment, Event, Installation
@@ -34,12 +34,7 @@ _OUTCOMES = {
     EventKind.BLOCKED: Outcome.BOUNCED,
     EventKind.DROPPED: Outcome.DROPPED,
 }
-_FIRSTS: dict[EventKind, InstrumentedAttribute[datetime | None]] = {
-    EventKind.OPENED: Delivery.opened_at,
-    EventKind.CLICKED: Delivery.clicked_at,
-    EventKind.COMPLAINED: Delivery.complained_at,
-}
-
+_READING = (EventKind.OPENED, EventKind.CLICKED)
 
 _MAILS = RowSet(id=Delivery.id)
 _EVENTS = RowSet(
@@ -57,7 +52,11 @@ _HIGHEST = RowSet(
     outcome=Delivery.outcome,
     outcome_reason=Delivery.outcome_reason,
 )
-_EARLIEST = RowSet(id=Delivery.id, **{column.key: column for column in _FIRSTS.values()})
+_COMPLAINTS = RowSet(id=Delivery.id, complained_at=Delivery.complained_at)
+_CONCERNED = RowSet(id=Delivery.id, is_read=Event.is_machine)
+_FIRSTS = RowSet(
+    id=Delivery.id, **{name: getattr(Delivery, name) for name in machines.Firsts._fields}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,8 @@ def _settle(session: Session, fresh: Sequence[Report], now: datetime) -> None:
     if unproven := _unproven(fresh):
         ledger.prove(session, unproven, now)
     _raise_outcomes(session, fresh, now)
-    _note_firsts(session, fresh, now)
+    _note_complaints(session, fresh, now)
+    _note_reading(session, fresh)
 
 
 def _raise_outcomes(session: Session, fresh: Iterable[Report], now: datetime) -> None:
@@ -207,33 +207,87 @@ def _rise(postgresql: bool) -> Executable:
     )
 
 
-def _note_firsts(session: Session, fresh: Iterable[Report], now: datetime) -> None:
-    """The first time that a person, not a machine, did each of these."""
-    kinds = list(_FIRSTS)
-    firsts: dict[int, list[datetime | None]] = {}
+def _note_complaints(session: Session, fresh: Iterable[Report], now: datetime) -> None:
+    """The first time that somebody called it spam."""
+    found: dict[int, datetime] = {}
     for event, number, *_ in fresh:
-        if number and event.kind in _FIRSTS and not event.is_machine:
-            times, place = firsts.setdefault(number, [None] * len(kinds)), kinds.index(event.kind)
-            known, at = times[place], event.at or now
-            times[place] = min(known, at) if known else at
-    if not firsts:
+        if number and event.kind == EventKind.COMPLAINED:
+            at = event.at or now
+            found[number] = min(found.get(number, at), at)
+    if found:
+        run(session, _complain, given=_COMPLAINTS.pack(session, sorted(found.items())))
+
+
+@cache
+def _complain(postgresql: bool) -> Executable:
+    given, known = _COMPLAINTS.given(postgresql), Delivery.complained_at
+    earlier = or_(known.is_(None), known > given.c.complained_at)
+    mine = Delivery.id == given.c.id
+    return update(Delivery).where(mine, earlier).values(complained_at=given.c.complained_at)
+
+
+# Opened and clicked: by whom? -------------------------------------------------------------------
+
+
+def _note_reading(session: Session, fresh: Iterable[Report]) -> None:
+    """The first open and click, of a person and of a machine. One event alone does not tell who it
+    was, and the delivery that would may come later: so all that is told of the mail is read."""
+    concerned = {
+        report.delivery_id: report.event.kind in _READING
+        for report in sorted(fresh, key=lambda one: one.event.kind in _READING)
+        if report.delivery_id
+        and (report.event.kind in _READING or report.event.kind == EventKind.DELIVERED)
+    }
+    if not concerned:
         return
-    found = [(number, *times) for number, times in sorted(firsts.items())]
-    run(session, _become_first, given=_EARLIEST.pack(session, found))
+    given = _CONCERNED.pack(session, sorted(concerned.items()))
+    known = {row.id: machines.Firsts(*row[1:]) for row in run(session, _read_mails, given=given)}
+    if not known:
+        return
+    told: dict[int, list[machines.Told]] = {number: [] for number in known}
+    given = _MAILS.pack(session, [(number,) for number in sorted(known)])
+    for number, *event in run(session, _told_of, given=given):
+        told[number].append(machines.Told(*event))
+    found = {number: _with(known[number], events) for number, events in told.items()}
+    news = [(number, *one) for number, one in sorted(found.items()) if one != known[number]]
+    if news:
+        run(session, _become_first, given=_FIRSTS.pack(session, news))
+
+
+def _with(known: machines.Firsts, told: Sequence[machines.Told]) -> machines.Firsts:
+    """Without the delivery, which may be on its way or pruned, what was known stands beside it."""
+    found = machines.firsts(told)
+    if any(one.kind == EventKind.DELIVERED for one in told):
+        return found
+    return machines.Firsts(*map(_earlier, known, found))
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else one or other
+
+
+@cache
+def _read_mails(postgresql: bool) -> Executable:
+    """Mails with such news. A delivery is news only where somebody was there before it."""
+    given = _CONCERNED.given(postgresql)
+    columns = [getattr(Delivery, name) for name in machines.Firsts._fields]
+    was_read = or_(given.c.is_read, *(column.is_not(None) for column in columns))
+    mine = Delivery.id == given.c.id
+    return select(Delivery.id, *columns).join(given, mine).where(was_read)
+
+
+@cache
+def _told_of(postgresql: bool) -> Executable:
+    given = _MAILS.given(postgresql)
+    return (
+        select(Event.delivery_id, Event.kind, Event.at, Event.is_machine, Event.url)
+        .join(given, Event.delivery_id == given.c.id)
+        .where(Event.kind.in_((*_READING, EventKind.DELIVERED)))
+    )
 
 
 @cache
 def _become_first(postgresql: bool) -> Executable:
-    given = _EARLIEST.given(postgresql)
-    earlier = {column: _is_earlier(given.c[column.key], column) for column in _FIRSTS.values()}
-    first = {
-        column: case((is_earlier, given.c[column.key]), else_=column)
-        for column, is_earlier in earlier.items()
-    }
-    return update(Delivery).where(Delivery.id == given.c.id, or_(*earlier.values())).values(first)
-
-
-def _is_earlier(
-    found: ColumnElement[datetime | None], known: InstrumentedAttribute[datetime | None]
-) -> ColumnElement[bool]:
-    return and_(found.is_not(None), or_(known.is_(None), known > found))
+    given = _FIRSTS.given(postgresql)
+    values = {name: given.c[name] for name in machines.Firsts._fields}
+    return update(Delivery).where(Delivery.id == given.c.id).values(values)

@@ -60,6 +60,7 @@ class Installation(Base):
     sandbox_private_key: Mapped[str]
     sandbox_public_key: Mapped[str]
     last_tick_at: Mapped[datetime | None]
+    last_tick_seconds: Mapped[float | None]  # how long it took
     last_accepted_at: Mapped[datetime | None]
     last_event_at: Mapped[datetime | None]
     # Real time: the provider's own posts, signed with its key; a test mail's way there and back.
@@ -185,6 +186,14 @@ class Enrollment(Base):
         # A person's links and an import look for whatever they had before, too.
         Index("ix_enrollment_subscriber_id_course_id", "subscriber_id", "course_id"),
         Index("ix_enrollment_cohort_id_state_id", "cohort_id", "state", "id"),
+        # What happened on a day.
+        Index("ix_enrollment_created_at", "created_at"),
+        Index(
+            "ix_enrollment_ended_at",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
         _NUMBERED_ONCE,
     )
 
@@ -360,8 +369,11 @@ class Delivery(Base):
     outcome: Mapped[str | None]
     outcome_rank: Mapped[int] = mapped_column(default=0)
     outcome_reason: Mapped[str | None]
+    # The first time; by a person, and by a machine that looks at mail for them (see `machines`).
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
+    machine_opened_at: Mapped[datetime | None]
+    machine_clicked_at: Mapped[datetime | None]
     complained_at: Mapped[datetime | None]
     enrollment: Mapped[Enrollment] = relationship()
 

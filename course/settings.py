@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     alert_email: str | None = None
     digest: Literal["off", "daily", "weekly"] = "weekly"
     heartbeat_url: str | None = Field(None, repr=False)  # who has it may say that all is well
+    metrics_token: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     clock_file: Path | None = Field(None, validation_alias="MINICOURSE_CLOCK_FILE")
 
     unknown_policy: Literal["hold", "auto"] = "hold"

@@ -250,13 +250,60 @@ def test_the_first_open_and_click_count_whatever_their_order(world: World) -> No
     assert row.clicked_at == SENT + timedelta(seconds=90)
 
 
-def test_a_machines_open_stays_in_the_event_alone(world: World) -> None:
+def test_a_machines_open_is_no_persons(world: World) -> None:
     mail = world.mail()
     world.post(about(mail, "open", after=1, sg_machine_open=True))
     assert world.delivery(mail).opened_at is None
+    assert world.delivery(mail).machine_opened_at == SENT + timedelta(seconds=1)
     assert [row.is_machine for row in world.event_rows()] == [True]
     world.post(about(mail, "open", after=9, sg_machine_open=False))
     assert world.delivery(mail).opened_at == SENT + timedelta(seconds=9)
+
+
+def test_who_follows_all_links_at_once_is_a_machine_even_when_the_delivery_is_told_last(
+    world: World,
+) -> None:
+    mail = world.mail()
+    clicks = [about(mail, "click", after=3 + n, url=f"https://a.b/{n}") for n in range(3)]
+    world.post(about(mail, "open", after=4), *clicks)
+    assert world.delivery(mail).clicked_at == SENT + timedelta(seconds=3)
+    world.post(about(mail, "delivered"))
+    row = world.delivery(mail)
+    assert (row.opened_at, row.clicked_at) == (None, None)
+    assert row.machine_opened_at == SENT + timedelta(seconds=4)
+    assert row.machine_clicked_at == SENT + timedelta(seconds=3)
+    world.post(about(mail, "click", after=900, url="https://a.b/1"))
+    assert world.delivery(mail).clicked_at == SENT + timedelta(seconds=900)
+
+
+@pytest.mark.parametrize(
+    ("after", "urls", "is_machine"),
+    [
+        (2, ["a"], True),  # at the very moment of the delivery
+        (3, ["a"], False),  # quick, but one link
+        (9, ["a", "b"], True),  # two links while nobody can have read
+        (9, ["a", "a"], False),  # the same one twice
+        (11, ["a", "b"], False),
+        (-5, ["a"], True),  # a gateway looks before it takes the mail over
+    ],
+)
+def test_haste_gives_a_machine_away(
+    world: World, after: int, urls: list[str], is_machine: bool
+) -> None:
+    mail = world.mail()
+    clicks = [about(mail, "click", after=after + n, url=u) for n, u in enumerate(urls)]
+    world.post(about(mail, "delivered"), *clicks)
+    row = world.delivery(mail)
+    assert (row.clicked_at is None, row.machine_clicked_at is not None) == (is_machine,) * 2
+
+
+def test_what_was_known_outlives_its_events(world: World) -> None:
+    mail = world.mail()
+    world.post(about(mail, "delivered"), about(mail, "click", after=60, url="https://a.b"))
+    with world.database.writing() as session:
+        session.execute(Event.__table__.delete())
+    world.post(about(mail, "click", after=90, url="https://a.b"))
+    assert world.delivery(mail).clicked_at == SENT + timedelta(seconds=60)
 
 
 def test_an_event_without_a_time_happened_when_it_came(world: World) -> None:

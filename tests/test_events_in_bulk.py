@@ -40,17 +40,19 @@ def world(any_world: World) -> World:
 def post(
     session: Session, world: World, told: list[tuple[int, str, int, bool]], mails: list[int]
 ) -> Recorded:
-    """(which mail, what, how many seconds after, by a machine) as the webhook takes it."""
+    """(which mail, what, how many seconds after, a machine's open or another link's click) as the
+    webhook takes it."""
     name = installation.get(session).name
     items = [
         {
             "event": word,
             "timestamp": int(SENT.timestamp()) + after,
-            "sg_machine_open": is_machine,
+            "sg_machine_open": word == "open" and is_other,
+            "url": f"https://example.org/{is_other}" if word == "click" else None,
             "response": f"{word} after {after}",
             "minicourse_delivery": f"{name}-{mails[mail]}",
         }
-        for mail, word, after, is_machine in told
+        for mail, word, after, is_other in told
     ]
     body = json.dumps(items).encode()
     key = world.hash_key
@@ -58,10 +60,10 @@ def post(
 
 
 TOLD = st.builds(
-    lambda mail, word, after, is_machine: (mail, word, after, word == "open" and is_machine),
+    lambda mail, word, after, other: (mail, word, after, word in ("open", "click") and other),
     st.integers(0, 2),
     st.sampled_from(WORDS),
-    st.integers(0, 3),
+    st.sampled_from([0, 1, 2, 3, 4, 11, 12, 13, 60]),
     st.booleans(),
 )
 
@@ -80,34 +82,63 @@ def test_parts_in_any_order_and_copies_of_them_come_to_the_same(
     mails = [row.id for row in world.rows()]
     parts = [told[a:b] for a, b in pairwise([0, *sorted(cuts), len(told)])]
     # Of two events that differ in nothing but who opened, the first is the one that is kept.
-    kept = {(mail, word, after): machine for mail, word, after, machine in reversed(told)}
+    kept: dict[tuple[Any, ...], tuple[int, str, int, bool]] = {}
+    for one in told:
+        kept.setdefault(one if one[1] == "click" else one[:3], one)
     with world.database.writing() as session:
         assert sum(post(session, world, part, mails).new for part in parts) == len(kept)
         assert post(session, world, told, mails) == Recorded(repeated=len(told))
         for number, row in enumerate(_rows(session)):
-            assert row == _fate({key[1:]: kept[key] for key in kept if key[0] == number})
+            assert row == _fate([rest for mail, *rest in kept.values() if mail == number])
         session.rollback()
 
 
 def _rows(session: Session) -> list[tuple[Any, ...]]:
-    firsts = (Delivery.opened_at, Delivery.clicked_at, Delivery.complained_at)
-    found = select(Delivery.state, Delivery.outcome, *firsts)
+    found = select(
+        Delivery.state,
+        Delivery.outcome,
+        Delivery.complained_at,
+        Delivery.opened_at,
+        Delivery.clicked_at,
+        Delivery.machine_opened_at,
+        Delivery.machine_clicked_at,
+    )
     return [tuple(row) for row in session.execute(found.order_by(Delivery.id))]
 
 
-def _fate(told: dict[tuple[str, int], bool]) -> tuple[Any, ...]:
+def _fate(told: list[list[Any]]) -> tuple[Any, ...]:
     """What one finds out about a mail with all its events in view."""
 
     def times(word: str) -> list[int]:
-        return [after for (each, after), machine in told.items() if each == word and not machine]
+        return [after for each, after, _ in told if each == word]
 
-    def first(word: str) -> datetime | None:
-        return SENT + timedelta(seconds=min(times(word))) if times(word) else None
+    def first(found: list[int]) -> datetime | None:
+        return SENT + timedelta(seconds=min(found)) if found else None
 
+    hasty = -1
+    if times("delivered"):
+        delivered = min(times("delivered"))
+        links = {
+            other for word, after, other in told if word == "click" and after <= delivered + 10
+        }
+        hasty = delivered + (10 if len(links) == 2 else 2)
+        all_hasty = len(links) == 2
+    opens: dict[bool, list[int]] = {False: [], True: []}
+    clicks: dict[bool, list[int]] = {False: [], True: []}
+    for word, after, other in told:
+        if word == "open":
+            opens[other or (hasty >= after and all_hasty)].append(after)
+        if word == "click":
+            clicks[hasty >= after].append(after)
     outcomes = [word for word in OUTCOMES if times(word)]
     outcome = OUTCOMES[outcomes[-1]] if outcomes else None
-    state = "accepted" if told else "pending"
-    return state, outcome, first("open"), first("click"), first("spamreport")
+    firsts = (opens[False], clicks[False], opens[True], clicks[True])
+    return (
+        "accepted" if told else "pending",
+        outcome,
+        first(times("spamreport")),
+        *map(first, firsts),
+    )
 
 
 def test_the_number_of_statements_does_not_grow_with_the_events(world: World) -> None:

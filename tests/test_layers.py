@@ -25,6 +25,7 @@ PURE = {
         "formats",
         "ics",
         "jinja",
+        "machines",
         "markdown",
         "merging",
         "note_file",
@@ -35,11 +36,14 @@ PURE = {
     *("states", "timing", "tokens", "webhooks", "wording"),
 }
 ADAPTERS = {"client", "db", "models", "mailer", "sources", "wire"}
-EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor"}
+EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor", "logs"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.
-SPEAKS_HTTP_OR_TO_PEOPLE = {"click", "flask", "granian", "rich", "schedule", "werkzeug"}
+SPEAKS_HTTP_OR_TO_PEOPLE = {
+    *("click", "flask", "granian", "rich", "schedule", "werkzeug"),
+    *("prometheus_client", "structlog"),
+}
 TOUCHES_THE_WORLD = {"http.client", "sendgrid", "socket", "sqlalchemy", "subprocess", "threading"}
 
 # Edges that read time, and the database's own clock for leases.

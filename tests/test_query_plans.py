@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     ColumnElement,
@@ -50,10 +51,12 @@ from course.states import (
     MessageKind,
     SuppressionReason,
 )
+from course.stats import chosen, daily, deliverability
 from course.webhooks import ProviderEvent
 from tests.world import HERE, START, World
 
 CROWD, ACTIVE, WAITING, FEW = 2**15, 1500, 30, 10
+REQUESTS = 256
 DAY = timedelta(days=1)
 LEASE = timedelta(minutes=1)
 QUIET = START - DAY / 2  # when nobody was due yet
@@ -227,6 +230,16 @@ def tell(crowd: Crowd, kind: EventKind, suppression: SuppressionReason | None = 
     assert events.record(session, [*told, late], now, installation=name, hash_key=key).new
 
 
+def count_a_day(crowd: Crowd) -> None:
+    live = chosen(crowd.session, None)
+    assert daily.by_day(crowd.session, live, crowd.now + DAY, 1, ZoneInfo("UTC")).days
+
+
+def count_domains(crowd: Crowd) -> None:
+    live = chosen(crowd.session, None)
+    assert not deliverability.read(crowd.session, live, crowd.now + DAY, 1).domains
+
+
 # Each with indexes that lead to what it is about.
 DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
     "a tick that finds nothing": (
@@ -255,7 +268,17 @@ DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
     "signing up": (sign_up, ["uq_delivery_message"]),
     "leaving": (leave, ["uq_delivery_message"]),
     "a mail delivered": (lambda crowd: tell(crowd, EventKind.DELIVERED), []),
-    "a mail opened": (lambda crowd: tell(crowd, EventKind.OPENED), []),
+    "a mail opened": (lambda crowd: tell(crowd, EventKind.OPENED), ["uq_event_of_delivery"]),
+    "a mail clicked": (lambda crowd: tell(crowd, EventKind.CLICKED), ["uq_event_of_delivery"]),
+    "the numbers of a day": (
+        count_a_day,
+        [
+            "ix_enrollment_created_at",
+            "ix_enrollment_ended_at",
+            "ix_delivery_request_id",
+        ],
+    ),
+    "the domains of a day": (count_domains, ["ix_delivery_request_id"]),
     "a mail blocked": (lambda crowd: tell(crowd, EventKind.BLOCKED), []),
     "a mail bounced": (
         lambda crowd: tell(crowd, EventKind.BOUNCED, SuppressionReason.BOUNCED),
@@ -308,7 +331,15 @@ def gather(world: World) -> None:
             starts_at=at(START - 9 * DAY),
             next_due_at=case((is_due, at(START)), (is_active, at(START + 2 * DAY))),
         )
-        session.add(Request(revision_id=1, size=CROWD, sent_at=START - DAY))
+        fill(
+            session,
+            Request,
+            Subscriber,
+            Subscriber.id <= REQUESTS,
+            revision_id=literal(1),
+            size=literal(CROWD // REQUESTS),
+            sent_at=at(START - DAY),
+        )
         session.add(Forecast(made_at=QUIET, lessons=0))
         session.flush()
         lessons(session, "welcome", DeliveryState.ACCEPTED, START - 2 * DAY, Enrollment.id > 0)
@@ -367,7 +398,9 @@ def lessons(
         due_at=at(send_at - 2 * DAY),
         send_at=at(send_at),
         settled_at=at(send_at if is_sent else None),
-        request_id=literal(1 if is_sent else None, Delivery.request_id.type),
+        request_id=Enrollment.id % REQUESTS + 1
+        if is_sent
+        else literal(None, Delivery.request_id.type),
     )
 
 

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("sandbox_private_key", sa.Text(), nullable=False),
         sa.Column("sandbox_public_key", sa.Text(), nullable=False),
         sa.Column("last_tick_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("last_tick_seconds", sa.Double(), nullable=True),
         sa.Column("last_accepted_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("last_event_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("webhook_heard_at", course.db.UTCDateTime(timezone=True), nullable=True),
@@ -283,6 +284,14 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_enrollment_cohort_id_state_id", ["cohort_id", "state", "id"], unique=False
         )
+        batch_op.create_index("ix_enrollment_created_at", ["created_at"], unique=False)
+        batch_op.create_index(
+            "ix_enrollment_ended_at",
+            ["ended_at"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_enrollment_subscriber_id_course_id", ["subscriber_id", "course_id"], unique=False
         )
@@ -408,6 +417,8 @@ def upgrade() -> None:
         sa.Column("outcome_reason", sa.Text(), nullable=True),
         sa.Column("opened_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("clicked_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("machine_opened_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("machine_clicked_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("complained_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_delivery_course_id")),
         sa.ForeignKeyConstraint(

@@ -191,6 +191,11 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     _print(table)
 
 
+def print_text(text: str, style: str = "") -> None:
+    """Lines as they are, in colour on a terminal."""
+    _print(Text(text, style=style))
+
+
 def _print(what: Table | Text) -> None:
     """To stdout, without the blanks that fill a table's lines."""
     printer = console()
@@ -202,6 +207,8 @@ def _print(what: Table | Text) -> None:
 
 def _cell(value: object) -> Text:
     """Cells may hold a stranger's words: they are text, never markup."""
+    if isinstance(value, Text):
+        return value
     if value is None or value == "":
         return Text("–")
     if isinstance(value, datetime):

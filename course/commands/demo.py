@@ -85,9 +85,11 @@ def _short(text: str) -> str:
 
 
 def _show_stats() -> None:
-    """As `minicourse stats` prints them."""
+    """As `minicourse stats overview COURSE` prints them."""
     click.echo("\nThe numbers:\n")
-    importlib.import_module("course.commands.stats").stats.main([], standalone_mode=False)
+    importlib.import_module("course.commands.stats").stats.main(
+        ["overview", COURSE], standalone_mode=False
+    )
 
 
 def _keep(story: Story, folder: Path) -> None:

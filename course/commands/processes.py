@@ -9,6 +9,7 @@ from course import installation
 from course.commands import context
 from course.commands.context import say
 from course.errors import ModeError
+from course.logs import SHOW_PII
 from course.processes import ports
 from course.settings import SANDBOX_HOST, Settings, is_loopback
 
@@ -19,10 +20,25 @@ PORT = click.IntRange(1, 65535)
 announced_option = click.option("--announced", is_flag=True, hidden=True)
 
 
+def _show_people(_context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ[SHOW_PII] = "1"
+
+
+pii_option = click.option(
+    "--show-pii",
+    is_flag=True,
+    expose_value=False,
+    callback=_show_people,
+    help="Log addresses as they are, not as hashes.",
+)
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=PORT, help="Default: that of PUBLIC_URL on this machine, else 8000.")
 @announced_option
+@pii_option
 def web(host: str, port: int | None, announced: bool) -> None:
     """Serve the pages and the webhook.
 
@@ -46,6 +62,7 @@ def web(host: str, port: int | None, announced: bool) -> None:
 
 @click.command()
 @announced_option
+@pii_option
 def scheduler(announced: bool) -> None:
     """Release lessons when they are due, until Ctrl-C. Any number may run at once.
 
@@ -63,6 +80,7 @@ def scheduler(announced: bool) -> None:
     "--port", type=PORT, help="Default: that of SENDGRID_HOST on this machine, else 8025."
 )
 @announced_option
+@pii_option
 def sandbox(port: int | None, announced: bool) -> None:
     """A stand-in for SendGrid: takes mail, shows it in an inbox, sends nothing.
 

@@ -5,9 +5,10 @@ from functools import partial
 
 import click
 
+from course import logs
 from course.clock import Clock
 from course.commands import context
-from course.commands.processes import PORT, sandbox_port, web_port, webhook
+from course.commands.processes import PORT, pii_option, sandbox_port, web_port, webhook
 from course.commands.setup import make_ready, tell
 from course.db import shown
 from course.errors import RefusedError
@@ -24,6 +25,7 @@ _LOOK_SECONDS = 0.5
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the pages listen.")
 @click.option("--port", type=PORT, help="Default: that of PUBLIC_URL on this machine, else 8000.")
+@pii_option
 def up(host: str, port: int | None) -> None:
     """Run web and scheduler, and the sandbox where there is no key, until Ctrl-C.
 
@@ -43,6 +45,7 @@ def _run(settings: Settings, host: str, port: int) -> None:
     if settings.database_path is not None:
         settings, made = make_ready(settings, Clock(settings.clock_file).now())
         tell(settings, made)
+    logs.set_up("up", settings)
     context.load().database.dispose()  # checked once here, in place of once in each child
     _announce(settings)
     stop = SignalledStop()

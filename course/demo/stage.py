@@ -62,6 +62,7 @@ def open_stage(start: datetime) -> Iterator[Stage]:
             "MINICOURSE_CLOCK_FILE": str(clock_file),
             "PUBLIC_URL": pages,
             "SENDGRID_HOST": inbox,
+            "LOG_LEVEL": "warning",
         }
         os.environ.clear()
         os.environ.update(environment)  # this process is part of the installation, too

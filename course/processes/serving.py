@@ -1,6 +1,5 @@
 """HTTP servers: Granian with one worker and one blocking thread, because SQLite has one writer."""
 
-import logging
 import multiprocessing
 
 from flask import Flask
@@ -8,7 +7,9 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from course import logs
 from course.processes.children import end_with
+from course.settings import Settings
 
 _STOP_SECONDS = 10
 # Chatter goes where all of ours goes: through the root logger to stderr.
@@ -28,21 +29,24 @@ def serve_sandbox(host: str, port: int) -> None:
 def web() -> Flask:
     """Made in the worker, after its fork."""
     _end_with_server()
+    settings = Settings.load()
+    logs.set_up("web", settings)
     from course.web.app import create_app
 
-    return create_app()
+    return create_app(settings)
 
 
 def sandbox() -> Flask:
     """The same for the stand-in."""
     _end_with_server()
+    logs.set_up("sandbox", Settings.load())
     from course.sandbox.app import create_app_from_env
 
     return create_app_from_env()
 
 
 def _serve(factory: str, host: str, port: int) -> None:
-    logging.basicConfig(format=f"{factory}: %(message)s")
+    logs.set_up(factory, Settings.load())
     Granian(
         f"{__name__}:{factory}",
         address=host,

@@ -1,5 +1,6 @@
 """The provider's event webhook: genuine or refused, and 2xx only after the last commit."""
 
+import logging
 from functools import partial
 
 from flask import Blueprint, Response, request
@@ -14,6 +15,7 @@ from course.web.site import site
 from course.webhooks import ProviderEvent
 
 hooks = Blueprint("hooks", __name__)
+log = logging.getLogger(__name__)
 
 # SendGrid posts at 768 KB or every 30 seconds.
 LARGEST_BODY = 8 * 1024 * 1024
@@ -64,9 +66,12 @@ def _record(found: list[ProviderEvent], ours: Installation) -> None:
         hash_key=site().hash_key,
         former=ours.former_names,
     )
+    taken = []
     for start in range(0, len(found), events.AT_ONCE):
         some = found[start : start + events.AT_ONCE]
-        site().database.run(partial(take, events=some))
+        taken.append(site().database.run(partial(take, events=some)))
+    names = ("new", "repeated", "foreign", "unmatched")
+    log.info("events", extra={n: sum(getattr(one, n) for one in taken) for n in names})
 
 
 def _parse(body: bytes) -> list[ProviderEvent]:

@@ -1,10 +1,26 @@
 """`stats`: sums of the ledger, and a dash where nobody can know."""
 
+import csv
+import io
 import json
+import re
+from pathlib import Path
+from random import Random
 from typing import Any
 
+import click
+import pytest
+from rich.console import Console
+from sqlalchemy import select
+
+from course import installation
+from course.commands import context
+from course.commands.charts import bar, columns, gathered
+from course.models import Subscriber
+from course.stats import chosen, deliverability, lessons
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
-from tests.world import World
+from tests.made_up import Past
+from tests.world import START, World
 
 UNHEARD = dict.fromkeys("delivered opened clicked bounced dropped complained".split())
 
@@ -41,10 +57,12 @@ def test_what_was_never_heard_is_unknown_not_nothing(world: World, minicourse: M
         "confirmed": 2,
         "active": 2,
         "completed": 0,
+        "unsubscribed": 0,
     }
-    assert minicourse("stats").out.splitlines()[3].split() == [
-        *("welcome", "2", "–", "–", "–", "0", "–", "–", "–")
-    ]
+    shown = minicourse("stats", "job-search").out
+    (line,) = (line for line in shown.splitlines() if line.startswith("welcome"))
+    assert line.split() == ["welcome", "2", "–", "–", "–", "0", "–", "–", "–"]
+    assert "minicourse sendgrid setup" in shown
 
 
 def test_each_outcome_is_counted_once_under_its_lesson(
@@ -125,7 +143,7 @@ def test_a_removed_lesson_keeps_its_numbers_behind_the_others(
     lessons, _ = _stats(minicourse)
     assert list(lessons)[-1] == "network"
     assert (lessons["network"]["number"], lessons["network"]["sent"]) == (None, 1)
-    assert "(removed)" in minicourse("stats").out
+    assert "(removed)" in minicourse("stats", "job-search").out
 
 
 def test_a_finished_course_is_counted(world: World, minicourse: Minicourse) -> None:
@@ -134,3 +152,179 @@ def test_a_finished_course_is_counted(world: World, minicourse: Minicourse) -> N
     lessons, cohort = _stats(minicourse)
     assert [line["sent"] for line in lessons.values()] == [1] * 7
     assert (cohort["active"], cohort["completed"]) == (0, 1)
+
+
+# Each view ----------------------------------------------------------------------------------------
+
+VIEWS = ("overview", "lessons", "cohorts", "time", "deliverability")
+
+
+@pytest.fixture
+def past(world: World) -> World:
+    """Some learners of whom much is known."""
+    Past(world, Random(4)).happen(40)
+    world.clock.course = START
+    return world
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_fits_a_screen_and_is_plain_when_piped(
+    view: str, past: World, minicourse: Minicourse
+) -> None:
+    answer = minicourse("stats", view)
+    assert answer.status == 0
+    lines = answer.out.splitlines()
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in answer.out
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_json_and_csv_say_the_same(view: str, past: World, minicourse: Minicourse) -> None:
+    found = json.loads(minicourse("stats", view, "--json").out)
+    lines = list(csv.DictReader(io.StringIO(minicourse("stats", view, "--csv").out)))
+    if view == "overview":
+        found = found["courses"]
+    if view == "time":
+        found = found["days"]
+    if view == "deliverability":
+        found = [found["total"], *found["domains"]]
+    told = [{name: "" if v is None else str(v) for name, v in one.items()} for one in found]
+    assert lines == told
+    assert lines
+
+
+def test_json_and_csv_at_once_are_a_mistake(minicourse: Minicourse) -> None:
+    assert minicourse("stats", "lessons", "--json", "--csv").status == 2
+
+
+def test_on_a_terminal_there_is_colour_unless_somebody_wants_none(
+    past: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "console", lambda: Console(width=80, force_terminal=True))
+    monkeypatch.setattr(click, "echo", lambda text="", **_: print(text))
+    assert "\x1b[3" in minicourse("stats", "lessons").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in minicourse("stats", "lessons").out
+
+
+def test_the_report_is_one_page_that_needs_nothing_and_names_nobody(
+    past: World, minicourse: Minicourse, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    assert minicourse("stats", "report", "--html", str(file)).status == 0
+    page = file.read_text()
+    assert minicourse("stats", "report", "--html", "-").out.strip() == page.strip()
+    assert "<script" not in page
+    assert not re.findall(r"(?:src|url\()\s*=?\s*[\"']?(?!data:)\w+:", page)
+    assert "@" not in re.sub(r"@media|@example", "", page)
+    with past.database.reading() as session:
+        emails = [one for one in session.scalars(select(Subscriber.email)) if one]
+        steps = lessons.funnel(session, chosen(session, None))
+    assert emails
+    assert not any(one in page for one in emails)
+    (row,) = re.findall(r"<tr><th scope=\"row\">welcome</th>(.*?)</tr>", page)
+    shown = [int(number.replace(",", "")) for number in re.findall(r"<td>([\d,]+)</td>", row)]
+    one = steps[0]
+    assert shown == [
+        *(one.entered, one.sent, one.delivered, one.opened, one.machine_opened),
+        *(one.open_unknown, one.clicked, one.machine_clicked, one.went_on, one.dropped_off),
+    ]
+    assert page.count("<svg") == page.count("</svg>") > 10
+
+
+def test_a_report_that_cannot_be_written_names_the_file(minicourse: Minicourse) -> None:
+    answer = minicourse("stats", "report", "--html", "/nowhere/report.html")
+    assert answer.status == 1
+    assert "/nowhere/report.html" in answer.err
+
+
+def test_what_is_not_known_has_its_reason_below(world: World, minicourse: Minicourse) -> None:
+    number = world.join("kim@example.com")
+    world.tick()
+    assert "has told nothing yet" in minicourse("stats", "lessons").out
+    assert "has told nothing yet" in minicourse("stats", "deliverability").out
+    hear(world, lesson_row(world, number, "welcome"), "delivered")
+    assert "opens = true, clicks = true" in minicourse("stats", "lessons").out
+    assert "–" in minicourse("stats", "lessons").out
+
+
+# Limits -------------------------------------------------------------------------------------------
+
+
+def _tallies(monkeypatch: pytest.MonkeyPatch, *tallies: tuple[str, int, int, int, int]) -> None:
+    found = [deliverability._Tally(*one) for one in tallies]
+    monkeypatch.setattr(deliverability, "_tallies", lambda *_: found)
+
+
+def _judge(world: World) -> deliverability.Deliverability:
+    with world.database.writing() as session:
+        installation.get(session).last_event_at = START
+        return deliverability.read(session, chosen(session, None), START, 30)
+
+
+@pytest.mark.parametrize(
+    ("bounced", "complained", "standing"),
+    [
+        (0, 0, "good"),
+        (199, 9, "good"),
+        (200, 9, "watch"),
+        (0, 10, "watch"),
+        (0, 29, "watch"),
+        (0, 30, "bad"),
+        (500, 0, "bad"),
+    ],
+)
+def test_each_limit_is_where_the_providers_set_it(
+    bounced: int, complained: int, standing: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tallies(monkeypatch, ("web.de", 10_000, 9_000, bounced, complained))
+    found = _judge(world)
+    assert [one.standing for one in (found.total, *found.domains)] == [standing, standing]
+    assert bool(found.concerns) == (standing != "good")
+
+
+def test_few_mails_say_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tallies(monkeypatch, ("web.de", 199, 0, 199, 199))
+    found = _judge(world)
+    assert (found.domains[0].standing, found.concerns) == ("few", [])
+
+
+def test_complaints_of_google_are_unknown_and_thin_out_nobodys_share(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tallies(monkeypatch, ("gmail.com", 9_000, 9_000, 0, 0), ("web.de", 1_000, 1_000, 0, 5))
+    found = _judge(world)
+    assert found.domains[0].complained is None
+    assert found.total.complaint_rate == 0.005
+    assert "Postmaster Tools" in deliverability.reasons(found)[0]
+
+
+def test_the_advice_is_about_the_one_provider_that_stands_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tallies(monkeypatch, ("web.de", 9_000, 9_000, 0, 0), ("gmx.de", 1_000, 900, 100, 0))
+    (concern,) = _judge(world).concerns
+    assert concern.what == "Bounces of 2.0% or more: gmx.de 10.00%"
+    assert "stands out (gmx.de)" in concern.advice
+
+
+def test_many_domains_are_gathered_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tallies(monkeypatch, *((f"d{number}.org", 10, 10, 0, 0) for number in range(50)))
+    found = _judge(world)
+    assert len(found.domains) == 20
+    assert (found.domains[-1].domain, found.domains[-1].sent) == ("(others)", 310)
+
+
+# Charts -------------------------------------------------------------------------------------------
+
+
+def test_a_chart_never_hides_what_is_little() -> None:
+    assert bar(0.0001, 10).plain == "▏"
+    assert bar(None, 10).plain == bar(0, 10).plain == ""
+    assert bar(2, 3).plain == "███"
+    assert columns([0, 1, 1000], 2) == ["  █", " ▁█"]
+    assert columns([], 2) == ["", ""]
+    assert gathered([1, 2, 3, 4, 5], 2) == ([6, 9], 3)

@@ -77,12 +77,20 @@ def test_behind_https_browsers_are_told_to_stay_there(
     app.extensions["minicourse"].database.dispose()
 
 
-def test_a_database_that_lost_its_tables_is_not_healthy(world: World) -> None:
+def test_a_database_that_lost_its_tables_is_not_ready_but_the_process_lives(world: World) -> None:
+    assert world.client.get("/readyz").text == "ready\n"
     with world.database.writing() as session:
         session.connection().exec_driver_sql("ALTER TABLE installation RENAME TO lost")
-    answer = world.client.get("/healthz")
-    assert answer.status_code == 503
-    assert "Retry-After" in answer.headers
+    assert world.client.get("/healthz").status_code == 200
+    answer = world.client.get("/readyz")
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (503, "no-store")
+
+
+def test_a_database_of_another_version_is_not_ready(world: World) -> None:
+    with world.database.writing() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    answer = world.client.get("/readyz")
+    assert (answer.status_code, "newer" in answer.text) == (503, True)
 
 
 # What comes next ----------------------------------------------------------------------------------

@@ -153,3 +153,13 @@ def test_a_large_body_is_taken_in_parts_and_is_harmless_when_it_comes_again(
     assert sorted(event.kind for event in world.rows(Event)) == ["delivered", "opened", "processed"]
     row = world.rows(Delivery)[-1]
     assert (row.outcome, row.opened_at) == ("delivered", MONDAY)
+
+
+def test_each_post_is_one_line_with_what_became_of_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "course.web.hooks")
+    body = b'[{"event": "delivered", "email": "nobody@example.org", "timestamp": 1}]'
+    assert post(world, body, signed(world, body)).status_code == 204
+    (line,) = caplog.records
+    assert (line.getMessage(), line.__dict__["unmatched"]) == ("events", 1)

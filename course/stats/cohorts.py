@@ -1,0 +1,153 @@
+"""Cohorts side by side: who came, who is through, and what became of their lessons' mails."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session
+
+from course import cohorts, enrollment
+from course.courses import Live
+from course.models import Cohort, Course, Delivery, Enrollment
+from course.states import DeliveryState, EnrollmentState, MessageKind, Outcome
+from course.stats.known import Known
+from course.stats.lessons import count
+
+
+@dataclass(frozen=True, slots=True)
+class CohortStats:
+    course: str
+    cohort: str
+    signed_up: int
+    confirmed: int
+    active: int
+    completed: int
+    unsubscribed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CohortDetails:
+    """One cohort beside others; mails are those of its lessons."""
+
+    course: str
+    cohort: str
+    state: str
+    starts_on: date | None  # None: rolling
+    signed_up: int
+    confirmed: int
+    active: int
+    paused: int
+    completed: int
+    unsubscribed: int
+    sent: int
+    delivered: int | None
+    opened: int | None  # by people
+    clicked: int | None  # by people
+    bounced: int | None
+    complained: int | None
+
+
+def read(session: Session, live: Sequence[Live]) -> list[CohortStats]:
+    return [
+        CohortStats(
+            course=row.slug,
+            cohort=row.name,
+            signed_up=row.signed_up,
+            confirmed=row.confirmed,
+            active=row.active,
+            completed=row.completed,
+            unsubscribed=row.unsubscribed,
+        )
+        for row in _people(session, live)
+    ]
+
+
+def side_by_side(session: Session, live: Sequence[Live]) -> list[CohortDetails]:
+    """Reads the whole ledger of these courses."""
+    mails: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in _mails(session, live):
+        mails[row.cohort_id].append(row)
+    revisions = [row.revision_id for rows in mails.values() for row in rows]
+    known = Known(session, revisions, live)
+    return [_details(row, mails[row.id], known) for row in _people(session, live)]
+
+
+def _details(
+    people: Row[*tuple[Any, ...]], mails: Sequence[Row[*tuple[Any, ...]]], known: Known
+) -> CohortDetails:
+    tracking = known.tracking([row.revision_id for row in mails])
+
+    def total(name: str) -> int:
+        return sum(getattr(row, name) for row in mails)
+
+    return CohortDetails(
+        course=people.slug,
+        cohort=people.name,
+        state=people.state,
+        starts_on=people.starts_on,
+        signed_up=people.signed_up,
+        confirmed=people.confirmed,
+        active=people.active,
+        paused=people.paused,
+        completed=people.completed,
+        unsubscribed=people.unsubscribed,
+        sent=total("sent"),
+        delivered=known.heard(total("delivered")),
+        opened=total("opened") or known.heard(0 if tracking.opens or not mails else None),
+        clicked=total("clicked") or known.heard(0 if tracking.clicks or not mails else None),
+        bounced=known.heard(total("bounced")),
+        complained=known.heard(total("complained")),
+    )
+
+
+def _people(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, ...]]]:
+    state = Enrollment.state
+    has_left = (state == EnrollmentState.CANCELLED) & Enrollment.reason.in_(
+        (enrollment.LEFT, enrollment.TAKEN_OUT)
+    )
+    return session.execute(
+        select(
+            Cohort.id,
+            Course.slug,
+            Cohort.name,
+            Cohort.state,
+            Cohort.starts_on,
+            func.count(Enrollment.id).label("signed_up"),
+            func.count(Enrollment.confirmed_at).label("confirmed"),
+            count(state == EnrollmentState.ACTIVE).label("active"),
+            count(state == EnrollmentState.PAUSED).label("paused"),
+            count(state == EnrollmentState.COMPLETED).label("completed"),
+            count(has_left).label("unsubscribed"),
+        )
+        .select_from(Cohort)
+        .join(Course, Course.id == Cohort.course_id)
+        .outerjoin(Enrollment, Enrollment.cohort_id == Cohort.id)
+        .where(Cohort.course_id.in_([one.id for one in live]), cohorts.IS_REAL)
+        .group_by(Course.slug, Cohort.id)
+        .order_by(Course.slug, Cohort.id)
+    ).all()
+
+
+def _mails(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, ...]]]:
+    return session.execute(
+        select(
+            Enrollment.cohort_id,
+            Delivery.revision_id,
+            func.count().label("sent"),
+            count(Delivery.outcome == Outcome.DELIVERED).label("delivered"),
+            count(Delivery.outcome == Outcome.BOUNCED).label("bounced"),
+            func.count(Delivery.opened_at).label("opened"),
+            func.count(Delivery.clicked_at).label("clicked"),
+            func.count(Delivery.complained_at).label("complained"),
+        )
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .where(
+            Delivery.course_id.in_([one.id for one in live]),
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.state == DeliveryState.ACCEPTED,
+        )
+        .group_by(Enrollment.cohort_id, Delivery.revision_id)
+    ).all()

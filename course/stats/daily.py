@@ -1,0 +1,78 @@
+"""Day by day: who came, what was sent, who left. Days are those of one zone."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from course import cohorts, enrollment
+from course.courses import Live
+from course.models import Delivery, Enrollment, Request
+from course.states import DeliveryState, EnrollmentState, MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    day: date
+    signed_up: int
+    sent: int  # lessons that the provider took, by the day on which they left
+    unsubscribed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    zone: str
+    days: list[DayStats]
+
+
+def zone_of(live: Sequence[Live]) -> ZoneInfo:
+    """The courses' own, where they share one; else UTC."""
+    zones = {course.curriculum.schedule.zone for course in live}
+    return zones.pop() if len(zones) == 1 else ZoneInfo("UTC")
+
+
+def by_day(
+    session: Session, live: Sequence[Live], now: datetime, days: int, zone: ZoneInfo
+) -> Daily:
+    """The last so many days, today among them. Each is found by an index: the cost is what
+    happened on these days, however many learners there are."""
+    ids = [course.id for course in live]
+    today = now.astimezone(zone).date()
+    found = []
+    for day in (today - timedelta(days=back) for back in reversed(range(days))):
+        begins, ends = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+        numbers = [session.scalar(one) or 0 for one in _questions(ids, begins, ends)]
+        found.append(DayStats(day, *numbers))
+    return Daily(zone.key, found)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _questions(ids: Iterable[int], begins: datetime, ends: datetime) -> Iterator[Select[int]]:
+    """In the order of the columns of a day."""
+    mine = Enrollment.course_id.in_(ids), Enrollment.cohort_id.not_in(cohorts.rehearsals())
+    enrollments = select(func.count(Enrollment.id)).where(*mine)
+    yield enrollments.where(Enrollment.created_at >= begins, Enrollment.created_at < ends)
+    yield (
+        select(func.count(Delivery.id))
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .where(
+            *mine,
+            Delivery.request_id.in_(
+                select(Request.id).where(Request.sent_at >= begins, Request.sent_at < ends)
+            ),
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.state == DeliveryState.ACCEPTED,
+        )
+    )
+    yield enrollments.where(
+        Enrollment.ended_at >= begins,
+        Enrollment.ended_at < ends,
+        Enrollment.state == EnrollmentState.CANCELLED,
+        Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT)),
+    )
