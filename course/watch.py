@@ -105,7 +105,8 @@ def _rates(session: Session, real: datetime) -> Iterator[Cause]:
     ):
         if count / sent > most:
             share = f"of the {sent:,} mails of the last day ({count / sent:.1%})"
-            yield Cause(f"{name}s", f"{counted(count, name)} {share}", "minicourse stats deliverability")
+            what = f"{counted(count, name)} {share}"
+            yield Cause(f"{name}s", what, "minicourse stats deliverability")
 
 
 def _silence(session: Session, real: datetime) -> Iterator[Cause]:

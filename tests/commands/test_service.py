@@ -79,7 +79,7 @@ def test_cron_has_nothing_to_mail_unless_something_goes_wrong(
     program.chmod(0o755)
     monkeypatch.setattr(service, "place_of", lambda _: Place(command=str(program)))
     timed = [line.split(maxsplit=5)[5] for line in crontab(minicourse) if line[0] != "@"]
-    assert len(timed) == 2
+    assert len(timed) == 3
     for line in timed:
         ran = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
         assert (ran.stdout, ran.stderr) == ("out\nerr\n" if fails else "", "")
@@ -90,7 +90,7 @@ def test_what_cron_starts_with_the_machine_is_started_now_by_the_line_above(
 ) -> None:
     whole = minicourse("service", "print", "cron").out
     (at_boot,) = [line for line in crontab(minicourse) if line.startswith("@reboot ")]
-    (by_hand,) = [line for line in whole.splitlines() if line.startswith("#   ")]
+    by_hand = next(line for line in whole.splitlines() if line.startswith("#   "))
     assert at_boot.removeprefix("@reboot ") in by_hand
     assert by_hand.endswith(" &")
 
