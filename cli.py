@@ -34,6 +34,7 @@ COMMANDS = {
     "service": ("service", "Files for systemd, Caddy, cron: print."),
     "web": ("processes", "Serve the pages and the webhook."),
     "scheduler": ("processes", "Release lessons when they are due, for ever."),
+    "worker": ("processes", "Send what the scheduler hints at: one of a fleet."),
     "sandbox": ("processes", "A stand-in for SendGrid on this machine."),
 }
 

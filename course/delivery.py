@@ -24,11 +24,17 @@ def _never() -> bool:
     return False
 
 
-def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = False) -> Report:
+def tick(
+    office: Office,
+    stop: Callable[[], bool] = _never,
+    *,
+    at_once: bool = False,
+    hand_over: Callable[[Report], None] | None = None,
+) -> Report:
     """Do all that is due now; safe beside any number of other ticks on the same database.
 
     `stop` is asked between requests. `at_once`: a person waits, so a probe goes whatever the
-    breaker's wait says.
+    breaker's wait says. `hand_over`: called in the place of sending, where a fleet does that.
     """
     report = Report()
     todo = _agenda(office)
@@ -38,9 +44,19 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
         _settle_old_doubts(office, report)
         _mind_the_brake(office, report)
         _probe_holds(office, report)
-        _send(office, report, stop, at_once=at_once)
+        if hand_over is None:
+            _send(office, report, stop, at_once=at_once)
+        else:
+            hand_over(report)
     if todo.sign_of_life:
         office.database.run(_note_tick)
+    return report
+
+
+def work(office: Office, stop: Callable[[], bool] = _never, *, rows: int = throttle.FULL) -> Report:
+    """One claim of at most so many rows, brought to its end: what one hint to a fleet asks for."""
+    report = Report()
+    Batch.take(office, report, limit=rows).send(stop)
     return report
 
 

@@ -234,6 +234,11 @@ class Settings(BaseSettings):
             problems.append("SECRET_KEY is not set: needed with a database server")
         if not embedded and not self.hash_key:
             problems.append("HASH_KEY is not set: needed with a database server")
+        if self.broker_url is not None and embedded:
+            problems.append(
+                "BROKER_URL is set, and DATABASE_URL is an embedded database: a fleet of workers "
+                "needs postgresql+psycopg://…; move there with: minicourse db copy"
+            )
         if self.lease_seconds <= self.call_deadline_seconds:
             problems.append("LEASE_SECONDS must be longer than CALL_DEADLINE_SECONDS")
         # Silence says nothing where nobody could be heard. (A sandbox's key is in the database.)
