@@ -30,7 +30,7 @@ COMMANDS = {
     "subscriber": ("subscriber", "People: add, set, list, show, import, unsubscribe."),
     "delivery": ("delivery", "The ledger: list, show, who-got, resolve, retry."),
     "send": ("send", "Send what is due; hold and release."),
-    "db": ("database", "The database: backup, restore, check, prune."),
+    "db": ("database", "The database: backup, restore, copy, check, prune."),
     "service": ("service", "Files for systemd, Caddy, cron: print."),
     "web": ("processes", "Serve the pages and the webhook."),
     "scheduler": ("processes", "Release lessons when they are due, for ever."),
