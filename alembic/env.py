@@ -10,6 +10,13 @@ from course.settings import Settings
 def run() -> None:
     url = context.config.attributes.get("url") or Settings.load().database
     database = Database(url)
+    try:
+        _migrate(database)
+    finally:
+        database.dispose()
+
+
+def _migrate(database: Database) -> None:
     writer = database.writer.execution_options(minicourse_limits=MIGRATION_LIMITS)
     with writer.connect() as connection:
         context.configure(
@@ -22,7 +29,6 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
-    database.dispose()
 
 
 run()

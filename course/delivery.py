@@ -54,9 +54,14 @@ def tick(
 
 
 def work(office: Office, stop: Callable[[], bool] = _never, *, rows: int = throttle.FULL) -> Report:
-    """One claim of at most so many rows, brought to its end: what one hint to a fleet asks for."""
-    report = Report()
-    Batch.take(office, report, limit=rows).send(stop)
+    """Up to so many rows, brought to their end: what one hint to a fleet asks for. That is one
+    claim, but where the ledger hands out suspects, one by one."""
+    report, left = Report(), rows
+    while left > 0 and not stop():
+        batch = Batch.take(office, report, limit=left)
+        if not batch.send(stop):
+            break
+        left -= len(batch.rows)
     return report
 
 

@@ -70,6 +70,8 @@ def make_app(settings: Settings, **transport: object) -> Any:
         task_reject_on_worker_lost=True,
         task_serializer="json",
         task_time_limit=time_limit(settings),
+        # What is in hand when the broker goes is finished: killed in a call, it would be unknown.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_prefetch_multiplier=1,
         # A child is forked from a process that has loaded everything; on a busy machine even that
         # may take longer than Celery's four seconds.
@@ -185,6 +187,7 @@ def run_worker(flags: Sequence[str]) -> None:
     here.close()  # each child opens its own database, after its fork
     context.announce_mode(here.settings)
     _load_all()
+    _make_ready_after_fork()
     log.setLevel(logging.INFO)
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     app.worker_main(["worker", *quiet, *flags])
@@ -196,6 +199,18 @@ def _load_all() -> None:
     import sendgrid  # noqa: F401
 
     import course.rendering  # noqa: F401
+
+
+def _make_ready_after_fork() -> None:
+    """A child opens its database before its first hint, whose time is counted."""
+    from celery import signals
+
+    signals.worker_process_init.connect(_make_ready)
+
+
+def _make_ready(**_: object) -> None:
+    with suppress(Exception):  # said, and tried again, with the first hint
+        _office(os.getpid())
 
 
 @cache

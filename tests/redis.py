@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from course.processes import ports
-from course.processes.children import end_with
 
 PASSWORD = "password-of-the-broker"
 _START_SECONDS = 20.0
@@ -62,12 +61,10 @@ class Redis:
             "--appendonly",
             "no",
         ]
-        parent = os.getpid()
         self._process = subprocess.Popen(
             [require(), *words, "--dir", str(self.folder), "--requirepass", PASSWORD],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: end_with(parent),
         )
         ends = time.monotonic() + _START_SECONDS
         while not self._answers():

@@ -13,8 +13,8 @@ from tests.wrong import WRONG
 _SHOWN = 20
 # Who says at the end what becomes of unknown mails: a person, or the policy.
 DECIDES = {"sqlite": "resolve", "postgresql": "auto", "fleet": "auto"}
-# How many schedulers and workers.
-CREWS = {"sqlite": (4, 0), "postgresql": (4, 0), "fleet": (2, 4)}
+# How many schedulers and workers, and how long they have to come to breath between two blows.
+CREWS = {"sqlite": (4, 0, 1.0), "postgresql": (4, 0, 1.0), "fleet": (2, 4, 3.0)}
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     kinds = list(KINDS) if options.database == "all" else [options.database]
     results = []
     for kind in kinds:
-        schedulers, workers = CREWS[kind]
+        schedulers, workers, breath = CREWS[kind]
         plan = Plan(
             kind,
             options.size,
@@ -33,6 +33,7 @@ def main() -> None:
             wrong_ledger=options.wrong,
             schedulers=schedulers,
             workers=workers,
+            breath=breath,
         )
         print(f"{kind}: {plan.learners:,} learners, seed {plan.seed}", file=sys.stderr)
         with tempfile.TemporaryDirectory(prefix="chaos") as folder:

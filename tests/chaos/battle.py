@@ -77,6 +77,7 @@ class Plan:
     seed: int
     schedulers: int = 4
     workers: int = 0
+    breath: float = 1.0  # between two blows: longer where who falls takes longer to come back
     lessons: int = 7
     unknown: str = (
         "resolve"  # what decides at the end: `resolve`, by a person, or the policy `auto`
@@ -238,7 +239,7 @@ class _Battle:
             acts += [self._wipe_broker, self._break_broker]
         while not self.over.is_set():
             for act in self.dice.sample(acts, len(acts)):
-                if self.over.wait(self.dice.uniform(0.1, 0.9)):
+                if self.over.wait(self.plan.breath * self.dice.uniform(0.1, 0.9)):
                     return
                 act()
 

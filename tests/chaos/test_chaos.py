@@ -17,7 +17,7 @@ def test_nothing_is_lost_and_nothing_goes_twice(
 ) -> None:
     if database == "fleet":
         redis.require()
-    schedulers, workers = CREWS[database]
+    schedulers, workers, breath = CREWS[database]
     plan = Plan(
         database,
         learners=300,
@@ -28,6 +28,7 @@ def test_nothing_is_lost_and_nothing_goes_twice(
         unknown=unknown,
         schedulers=schedulers,
         workers=workers,
+        breath=breath,
     )
     result = fight(plan, tmp_path)
     assert result.breaches == []
