@@ -16,6 +16,7 @@ from tests.world import make_home
 
 GOING_LIVE = SOURCE_ROOT / "docs" / "going-live.md"
 UPGRADING = SOURCE_ROOT / "docs" / "upgrading.md"
+SCALING = SOURCE_ROOT / "docs" / "scaling.md"
 DOCKERFILE = (SOURCE_ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 COMPOSE = SOURCE_ROOT / "deploy" / "single" / "compose.yaml"
 CADDYFILE = SOURCE_ROOT / "deploy" / "single" / "Caddyfile"
@@ -121,7 +122,9 @@ def written(page: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("words", written(GOING_LIVE) + written(UPGRADING), ids=" ".join)
+@pytest.mark.parametrize(
+    "words", written(GOING_LIVE) + written(UPGRADING) + written(SCALING), ids=" ".join
+)
 def test_every_command_for_a_server_is_one_that_exists(words: list[str]) -> None:
     known = dict(commands())
     name = next(name for name in (" ".join(words[:2]), words[0]) if name in known)

@@ -14,7 +14,7 @@ _SHOWN = 20
 # Who says at the end what becomes of unknown mails: a person, or the policy.
 DECIDES = {"sqlite": "resolve", "postgresql": "auto", "fleet": "auto"}
 # How many schedulers and workers, and how long they have to come to breath between two blows.
-CREWS = {"sqlite": (4, 0, 1.0), "postgresql": (4, 0, 1.0), "fleet": (2, 4, 3.0)}
+CREWS = {"sqlite": (4, 0, 1.0), "postgresql": (4, 0, 1.0), "fleet": (2, 4, 2.0)}
 
 
 def main() -> None:
