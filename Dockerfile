@@ -8,7 +8,8 @@ COPY pyproject.toml requirements.lock README.md ./
 # An older pip does not take the hashes of a file of constraints.
 RUN python -m venv .venv && .venv/bin/pip install --quiet --upgrade "pip>=26"
 RUN python -c "import tomllib; \
-print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['dependencies'], *project['optional-dependencies']['fleet'], sep='\n')" \
       > runtime.txt \
  && .venv/bin/pip install --require-hashes --constraint requirements.lock \
       --requirement runtime.txt \

@@ -35,7 +35,7 @@ e2e: $(INSTALLED) ## Run the tests that need processes, a browser or minutes
 	$(BIN)/pytest -m e2e
 
 chaos: $(INSTALLED) ## Prove for minutes, under fire, that nothing is lost and nothing goes twice
-	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(INSTALLED) ## Measure what sending costs, beside what else one could do
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -32,10 +32,11 @@ COMMANDS = {
     "suppression": ("suppression", "Addresses that may not be mailed: list, add, remove, sync."),
     "send": ("send", "Send what is due; hold and release."),
     "note": ("note", "One mail to chosen people of a course, outside of its lessons."),
-    "db": ("database", "The database: backup, restore, check, prune."),
+    "db": ("database", "The database: backup, restore, copy, check, prune."),
     "service": ("service", "Files for systemd, Caddy, cron: print."),
     "web": ("processes", "Serve the pages and the webhook."),
     "scheduler": ("processes", "Release lessons when they are due, for ever."),
+    "worker": ("processes", "Send what the scheduler hints at: one of a fleet."),
     "sandbox": ("processes", "A stand-in for SendGrid on this machine."),
 }
 

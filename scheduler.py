@@ -12,11 +12,11 @@ from datetime import timedelta
 
 from schedule import Scheduler
 
-from course import alerts, delivery, logs
+from course import alerts, delivery, fleet, logs
 from course.caretaking import Caretaker
 from course.clock import Clock
 from course.commands import context
-from course.db import is_busy
+from course.db import is_busy, is_lost
 from course.errors import MinicourseError
 from course.heartbeat import Heartbeat
 from course.office import Office, Report
@@ -41,8 +41,10 @@ def main(*, announced: bool = False) -> None:
     require_sandbox(here.settings)
     if not announced:
         context.announce_mode(here.settings)
-    log.info("looking every %g s for what is due", here.settings.tick_seconds)
-    ticker = Ticker(office, stop, watchman=Watchman(office))
+    dispatcher = fleet.Dispatcher(office, stop) if fleet.is_set_up(here.settings) else None
+    tail = "; workers send it" if dispatcher else ""
+    log.info("looking every %g s for what is due%s", here.settings.tick_seconds, tail)
+    ticker = Ticker(office, stop, watchman=Watchman(office), hand_over=dispatcher)
     run(here.settings.tick_seconds, ticker, here.clock, stop)
     log.info("stopped")
 
@@ -73,12 +75,13 @@ class Ticker:
     office: Office
     stop: Stop
     watchman: "Watchman | None" = None
+    hand_over: Callable[[Report], None] | None = None  # to a fleet, which sends
     _trouble: str = ""
     _told_at: float = field(default=0.0)
 
     def __call__(self) -> None:
         try:
-            report = delivery.tick(self.office, self.stop)
+            report = delivery.tick(self.office, self.stop, hand_over=self.hand_over)
         except Exception as error:
             self._tell(error)
         else:
@@ -96,7 +99,7 @@ class Ticker:
         first_line, _, _ = str(error).partition("\n")
         trouble = f"{type(error).__name__}: {first_line}"
         if trouble != self._trouble:
-            expected = isinstance(error, MinicourseError) or is_busy(error)
+            expected = isinstance(error, MinicourseError) or is_busy(error) or is_lost(error)
             log.error("tick failed: %s", trouble, exc_info=None if expected else error)
         elif now - self._told_at > _SAME_TROUBLE_SECONDS:
             log.error("tick still fails: %s", trouble)

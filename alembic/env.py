@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from course.db import Database
+from course.db import MIGRATION_LIMITS, Database
 from course.models import Base
 from course.settings import Settings
 
@@ -10,7 +10,15 @@ from course.settings import Settings
 def run() -> None:
     url = context.config.attributes.get("url") or Settings.load().database
     database = Database(url)
-    with database.writer.connect() as connection:
+    try:
+        _migrate(database)
+    finally:
+        database.dispose()
+
+
+def _migrate(database: Database) -> None:
+    writer = database.writer.execution_options(minicourse_limits=MIGRATION_LIMITS)
+    with writer.connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -21,7 +29,6 @@ def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
-    database.dispose()
 
 
 run()

@@ -110,7 +110,7 @@ def _waiting(now: datetime, real: datetime) -> list[ColumnElement[bool]]:
 _IS_RANKED = Delivery.rank.in_((ledger.RANK_WELCOME, ledger.RANK_LESSON))
 
 
-def _fresh(session: Session, now: datetime, real: datetime) -> Select[tuple[int]]:
+def _fresh(session: Session, now: datetime, real: datetime) -> Select[int]:
     """The ids of the lessons that may be claimed and that nobody has looked at yet."""
     found = conditions.joined(select(Delivery.id)).where(
         *_waiting(now, real), Enrollment.confirmed_at <= now - DAY
@@ -136,7 +136,7 @@ def _count(session: Session, which: Select[Any], *, at_most: int | None = None) 
 # Is it too much? ----------------------------------------------------------------------------------
 
 
-def _excess(session: Session, fresh: Select[tuple[int]], now: datetime) -> str | None:
+def _excess(session: Session, fresh: Select[int], now: datetime) -> str | None:
     """In words, what there is too much of; None where all is as foreseen."""
     if _is_new(session, now):
         return None
@@ -227,7 +227,7 @@ def _place(session: Session, alarm: Alarm, now: datetime, real: datetime) -> Hol
     return hold
 
 
-def _examples(session: Session, fresh: Select[tuple[int]], now: datetime) -> Sequence[str]:
+def _examples(session: Session, fresh: Select[int], now: datetime) -> Sequence[str]:
     """Those that are due longest: number, lesson, and since when."""
     rows = session.execute(
         select(Delivery.id, Course.slug, Delivery.message_key, Delivery.due_at)

@@ -70,7 +70,7 @@ def is_over() -> ColumnElement[bool]:
     )
 
 
-def joined(statement: Select[tuple[int]]) -> Select[tuple[int]]:
+def joined(statement: Select[int]) -> Select[int]:
     """Delivery with the enrollment and cohort that `wanted` and `held` ask about."""
     return statement.join(Enrollment, Enrollment.id == Delivery.enrollment_id).join(
         Cohort, Cohort.id == Enrollment.cohort_id

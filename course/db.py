@@ -59,6 +59,9 @@ R = TypeVar("R")
 
 # PostgreSQL: serialization_failure, deadlock_detected, lock_not_available.
 _RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}
+# connection_exception, operator_intervention: the server ends, or begins, or ended our session
+# (25P03: it had been idle in a transaction for too long).
+_LOST_SQLSTATES = ("08", "57P", "25P03")
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
 
 
@@ -218,12 +221,60 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether the server went away or is not to be reached: once it is back, the same may work."""
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate.startswith(_LOST_SQLSTATES)
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError) and type(error.orig).__module__.startswith("psycopg")
+    )
+
+
 def _make_engine(url: str, patience_seconds: float) -> Engine:
-    # Parameters hold addresses and keys: an error's text must not carry them into a log.
-    if not url.startswith("sqlite"):
-        # A prepared statement keeps the plan that was right when its tables were small.
-        unprepared = {"prepare_threshold": None}
-        return create_engine(url, pool_pre_ping=True, connect_args=unprepared, hide_parameters=True)
+    if url.startswith("sqlite"):
+        return _make_sqlite_engine(url, patience_seconds)
+    engine = create_engine(
+        url,
+        # A connection that a restarted server has forgotten is replaced before it is used.
+        pool_pre_ping=True,
+        pool_size=_KEPT,
+        max_overflow=_MOST - _KEPT,
+        # A prepared statement keeps the plan that was right when its tables were small, and is
+        # unknown to the next session that PgBouncer lends.
+        connect_args={"prepare_threshold": None},
+        # Parameters hold addresses and keys: an error's text must not carry them into a log.
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", _on_postgresql_begin)
+    return engine
+
+
+# Connections that a process keeps, and opens at most: one for each call in flight, and a few.
+_KEPT, _MOST = 5, 40
+# The limits of a transaction that writes, each for that transaction alone: PgBouncer lends another
+# session for the next. Who waits for a lock too long tries again; who fell asleep in the middle
+# does not keep its locks for ever.
+LIMITS = {
+    "lock_timeout": "10s",
+    "statement_timeout": "5min",
+    "idle_in_transaction_session_timeout": "1min",
+}
+# A migration waits for its locks for a moment only: behind it everybody else would have to wait.
+MIGRATION_LIMITS = LIMITS | {"lock_timeout": "3s", "statement_timeout": "30min"}
+
+
+def _on_postgresql_begin(connection: Any) -> None:
+    options = connection.get_execution_options()
+    if options.get("minicourse_writing", False):
+        limits = options.get("minicourse_limits", LIMITS)
+        settings = (f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+        connection.exec_driver_sql(f"SELECT {', '.join(settings)}")
+
+
+def _make_sqlite_engine(url: str, patience_seconds: float) -> Engine:
     arguments = {"timeout": patience_seconds, "check_same_thread": False}
     # The connection that was used last: what it holds of the file is still right, as long as no
     # other has written.

@@ -25,11 +25,17 @@ def _never() -> bool:
     return False
 
 
-def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = False) -> Report:
+def tick(
+    office: Office,
+    stop: Callable[[], bool] = _never,
+    *,
+    at_once: bool = False,
+    hand_over: Callable[[Report], None] | None = None,
+) -> Report:
     """Do all that is due now; safe beside any number of other ticks on the same database.
 
     `stop` is asked between requests. `at_once`: a person waits, so a probe goes whatever the
-    breaker's wait says.
+    breaker's wait says. `hand_over`: called in the place of sending, where a fleet does that.
     """
     report = Report()
     begun = office.clock.since_boot()
@@ -40,9 +46,24 @@ def tick(office: Office, stop: Callable[[], bool] = _never, *, at_once: bool = F
         _settle_old_doubts(office, report)
         _mind_the_brake(office, report)
         _probe_holds(office, report)
-        _send(office, report, stop, at_once=at_once)
+        if hand_over is None:
+            _send(office, report, stop, at_once=at_once)
+        else:
+            hand_over(report)
     if todo.sign_of_life:
         office.database.run(partial(_note_tick, seconds=office.clock.since_boot() - begun))
+    return report
+
+
+def work(office: Office, stop: Callable[[], bool] = _never, *, rows: int = throttle.FULL) -> Report:
+    """Up to so many rows, brought to their end: what one hint to a fleet asks for. That is one
+    claim, but where the ledger hands out suspects, one by one."""
+    report, left = Report(), rows
+    while left > 0 and not stop():
+        batch = Batch.take(office, report, limit=left)
+        if not batch.send(stop):
+            break
+        left -= len(batch.rows)
     return report
 
 

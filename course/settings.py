@@ -79,6 +79,17 @@ def parse_send_limits(text: str) -> tuple[SendLimit, ...]:
     return tuple(limits)
 
 
+def checked_database_url(value: str) -> str:
+    """ValueError, which names no password, for what is no URL of a database of ours."""
+    try:
+        if make_url(value).get_backend_name() in ("sqlite", "postgresql"):
+            return value
+    except ArgumentError:
+        pass
+    scheme = value.partition(":")[0]
+    raise ValueError(f"{scheme!r} is not sqlite:///FILE or postgresql+psycopg://…")
+
+
 class Settings(BaseSettings):
     """Everything that can be set; field names are the variables' names in lower case."""
 
@@ -192,13 +203,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        try:
-            if make_url(value).get_backend_name() in ("sqlite", "postgresql"):
-                return value
-        except ArgumentError:
-            pass
-        scheme = value.partition(":")[0]
-        raise ValueError(f"{scheme!r} is not sqlite:///FILE or postgresql+psycopg://…")
+        return checked_database_url(value)
 
     @property
     def sandboxed(self) -> bool:
@@ -291,6 +296,11 @@ class Settings(BaseSettings):
             problems.append("SECRET_KEY is not set: needed with a database server")
         if not embedded and not self.hash_key:
             problems.append("HASH_KEY is not set: needed with a database server")
+        if self.broker_url is not None and embedded:
+            problems.append(
+                "BROKER_URL is set, and DATABASE_URL is an embedded database: a fleet of workers "
+                "needs postgresql+psycopg://…; move there with: minicourse db copy"
+            )
         if self.lease_seconds <= self.call_deadline_seconds:
             problems.append("LEASE_SECONDS must be longer than CALL_DEADLINE_SECONDS")
         # Silence says nothing where nobody could be heard. (A sandbox's key is in the database.)
@@ -310,6 +320,12 @@ class Settings(BaseSettings):
         if not self.hash_key and stored.get("HASH_KEY"):
             found["hash_key"] = SecretStr(stored["HASH_KEY"])
         return found
+
+    def of_database(self, url: str) -> Self:
+        """The same for another database, with the keys beside that one where there are any."""
+        other = self.model_copy(update={"database_url": url})
+        bare = other.model_copy(update={"secret_key": (), "hash_key": None})
+        return other.model_copy(update=bare._own_keys())
 
     def with_made_keys(self) -> Self:
         """Make SECRET_KEY and HASH_KEY once for an embedded database, beside it, mode 0600."""

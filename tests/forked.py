@@ -5,5 +5,9 @@ import multiprocessing
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
-    ["scheduler", "sendgrid", "psycopg", "course.rendering", "course.mailer", "tests.standin"]
+    [
+        *("scheduler", "sendgrid", "psycopg", "course.rendering", "course.mailer"),
+        *("celery.bin.worker", "celery.apps.worker", "celery.concurrency.prefork"),
+        *("kombu.transport.redis", "tests.standin"),
+    ]
 )

@@ -18,6 +18,7 @@ from tests.world import make_home
 
 GOING_LIVE = SOURCE_ROOT / "docs" / "going-live.md"
 UPGRADING = SOURCE_ROOT / "docs" / "upgrading.md"
+SCALING = SOURCE_ROOT / "docs" / "scaling.md"
 DOCKERFILE = (SOURCE_ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 COMPOSE = SOURCE_ROOT / "deploy" / "single" / "compose.yaml"
 CADDYFILE = SOURCE_ROOT / "deploy" / "single" / "Caddyfile"
@@ -123,7 +124,9 @@ def written(page: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("words", written(GOING_LIVE) + written(UPGRADING), ids=" ".join)
+@pytest.mark.parametrize(
+    "words", written(GOING_LIVE) + written(UPGRADING) + written(SCALING), ids=" ".join
+)
 def test_every_command_for_a_server_is_one_that_exists(words: list[str]) -> None:
     known = dict(commands())
     name = next(name for name in (" ".join(words[:2]), words[0]) if name in known)
@@ -193,3 +196,52 @@ def test_upgrade_is_a_backup_before_anything_changes() -> None:
     order = ("git pull", "install", "db backup", "db upgrade", "doctor")
     assert sorted(order, key=steps.index) == list(order)
     assert "/backups/" in (SOURCE_ROOT / ".gitignore").read_text().splitlines()
+
+
+# The fleet --------------------------------------------------------------------------------------
+
+FLEET = SOURCE_ROOT / "deploy" / "fleet"
+
+
+def fleet_services() -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = yaml.safe_load((FLEET / "compose.yaml").read_text())
+    return found["services"]  # type: ignore[return-value]
+
+
+def words_of(text: object) -> list[str]:
+    """What stands after `minicourse`."""
+    return shlex.split(str(text))[1:]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(words_of(s["command"]) for s in fleet_services().values() if "build" in s),
+        *(
+            words_of(re.findall(r"^ExecStart=(.+)$", unit.read_text(), re.MULTILINE)[0])
+            for unit in sorted(FLEET.glob("*.service"))
+        ),
+    ],
+    ids=" ".join,
+)
+def test_what_a_fleet_starts_are_commands_that_exist(words: list[str]) -> None:
+    name, *options = words
+    dict(commands())[name].make_context(name, options)
+
+
+def test_a_fleet_has_two_of_everything_that_may_be_lost() -> None:
+    services = fleet_services()
+    assert {
+        name: service["deploy"]["replicas"]  # type: ignore[index]
+        for name, service in services.items()
+        if "deploy" in service
+    } == {"web": 2, "scheduler": 2, "worker": 2}
+    assert {"postgres", "redis", "caddy", "upgrade"} < set(services)
+    for name in ("web", "scheduler", "worker"):
+        assert services[name]["environment"] == services["upgrade"]["environment"]
+    assert not any("ports" in service for name, service in services.items() if name != "caddy")
+
+
+def test_the_units_of_a_fleet_say_where_they_belong() -> None:
+    for unit in FLEET.glob("*.service"):
+        assert f"# /etc/systemd/system/{unit.name}\n" in unit.read_text()

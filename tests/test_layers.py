@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
-from sqlalchemy import inspect
 
-from course.db import Database, alembic_config
 from course.settings import SOURCE_ROOT
 
 # From the ground up. A module named on no floor is a service.
@@ -176,22 +173,3 @@ def test_the_migrations_do_not_shadow_the_library() -> None:
     assert found
     assert found.origin
     assert SOURCE_ROOT / "alembic" not in Path(found.origin).parents
-
-
-def test_migrations_make_what_the_models_say_up_down_and_up_again(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'minicourse.db'}"
-    config = alembic_config(url)
-    command.upgrade(config, "head")
-    command.check(config)
-    command.downgrade(config, "base")
-    assert tables(url) == {"alembic_version"}
-    command.upgrade(config, "head")
-    command.check(config)
-
-
-def tables(url: str) -> set[str]:
-    database = Database(url)
-    try:
-        return set(inspect(database.engine).get_table_names())
-    finally:
-        database.dispose()

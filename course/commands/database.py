@@ -2,13 +2,15 @@
 
 import getpass
 import re
+import shlex
 import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
-from course import backups, pruning, restoring, setup, soundness
+from course import backups, pruning, relocating, restoring, setup, soundness
 from course.clock import Clock
 from course.commands import context
 from course.commands.context import (
@@ -20,13 +22,14 @@ from course.commands.context import (
     say,
 )
 from course.commands.setup import tell_copy
-from course.db import shown
+from course.db import Database, opened, require_there, shown
 from course.keys import keys_of
 from course.processes.alone import alone_in
 from course.restoring import Order, Restored
-from course.settings import Settings
+from course.settings import Settings, checked_database_url
 from course.soundness import Finding
 
+_BREATH_SECONDS = 1.0
 _SHORTEST = 30  # days: until then events may still come twice, and questions be asked
 
 
@@ -146,6 +149,85 @@ def _tell(settings: Settings, file: Path, restored: Restored) -> None:
     click.echo("All mail is held: what was sent after the backup is not known to it.")
     say(f"See what would leave:  minicourse send release {restored.hold} --dry-run")
     say(f"Let it send:           minicourse send release {restored.hold}")
+
+
+# Move ------------------------------------------------------------------------------------------
+
+
+def _database_url(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        return checked_database_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@db.command("copy")
+@click.option("--from", "source", metavar="URL", required=True, callback=_database_url)
+@click.option("--to", "target", metavar="URL", required=True, callback=_database_url)
+@dry_run_option
+@json_option
+def copy_(source: str, target: str, dry_run: bool, as_json: bool) -> None:
+    """Move a running course to another database.
+
+    The source is held first and stays held, so that the two never both send. Then
+    everything is copied and compared row by row; at the end the target is the one
+    that sends. It must be empty. Broken off, the same command goes on.
+
+    \b
+    Example:
+      minicourse db copy --from sqlite:///minicourse.db \\
+        --to postgresql+psycopg://minicourse@db.example.com/minicourse
+    """
+    settings, clock = Settings.load(), Clock(None)
+    here = settings.of_database(source)
+    there = here.model_copy(update={"database_url": target})
+    order = relocating.Order(here, there, getpass.getuser(), clock.now())
+    require_there(here)
+    with opened(here) as from_, opened(there) as to:
+        if dry_run:
+            _preview_move(order, from_, to, as_json)
+        else:
+            _move(order, from_, to, as_json)
+
+
+def _preview_move(order: relocating.Order, from_: Database, to: Database, as_json: bool) -> None:
+    relocating.require_possible(order, from_, to)
+    counts = relocating.count(from_)
+    if as_json:
+        print_json({"tables": counts})
+        return
+    print_table(["table", ("rows", "right")], list(counts.items()))
+    say(f"Copying would hold {shown(order.source)} first. Nothing was changed.")
+
+
+def _move(order: relocating.Order, from_: Database, to: Database, as_json: bool) -> None:
+    relocating.require_possible(order, from_, to)
+    hold = relocating.begin(order, from_, to)
+    say(f"Held: nothing leaves from {shown(order.source)} any more.")
+    while count := relocating.under_way(order, from_):
+        say(f"{count} mails are on their way still; waiting for their end.")
+        time.sleep(_BREATH_SECONDS)
+    relocating.copy(from_, to, say)
+    say("Comparing every row, while the source takes nothing new …")
+    same = relocating.finish(order, from_, to, hold)
+    if as_json:
+        found = {"from": shown(order.source), "to": shown(order.target), "source_hold": hold}
+        print_json(found | {"tables": same})
+        return
+    print_table(
+        ["table", ("rows, the same in both", "right"), "SHA-256"],
+        [(one.table, one.rows, one.sha256[:16]) for one in same],
+    )
+    click.echo(f"Moved to {shown(order.target)}.")
+    _say_what_next(order)
+
+
+def _say_what_next(order: relocating.Order) -> None:
+    env, keys = order.source.home / ".env", order.source.key_path
+    say("End all processes of the old one now: what they take from here on is not in the copy.")
+    if order.target.database_path is None and keys is not None and keys.exists():
+        say(f"Its keys go along:  cat {shlex.quote(str(keys))} >> {shlex.quote(str(env))}")
+    say(f"Then set DATABASE_URL in {env}, and start again. First: minicourse doctor")
 
 
 # Check and prune --------------------------------------------------------------------------------

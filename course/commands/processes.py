@@ -1,4 +1,4 @@
-"""The processes: `web`, `scheduler` and `sandbox`, each in the foreground until Ctrl-C."""
+"""The processes `web`, `scheduler`, `worker`, `sandbox`, each in the foreground until Ctrl-C."""
 
 import os
 from pathlib import Path
@@ -73,6 +73,25 @@ def scheduler(announced: bool) -> None:
     import scheduler as metronome
 
     metronome.main(announced=announced)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[CELERY'S FLAGS]...")
+def worker(flags: tuple[str, ...]) -> None:
+    """Send what schedulers hint at, until Ctrl-C; one of a fleet.
+
+    It needs BROKER_URL, and PostgreSQL. Any number may run at once. Underneath is
+    Celery's own worker, which takes its usual flags; `minicourse worker -- --help`
+    shows them.
+
+    \b
+    Examples:
+      minicourse worker
+      minicourse worker --concurrency 4 --loglevel info
+    """
+    from course import fleet
+
+    fleet.run_worker(flags)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from course.settings import SOURCE_ROOT, Settings
-from tests.bench import crowd, lists, pipeline, start, web
+from tests.bench import crowd, fleet, lists, pipeline, start, web
 from tests.bench.figures import Figure
 from tests.bench.plan import Plan, Say
 from tests.bench.report import Machine, Report
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Plan, Path, Say], Iterator[Figure]]] = {
     "web": web.measure,
     "import": lists.measure,
     "start": start.measure,
+    "fleet": fleet.measure,
 }
 _DEFAULT = Plan()
 

@@ -12,14 +12,17 @@ from tests.wrong import WRONG
 
 _SHOWN = 20
 # Who says at the end what becomes of unknown mails: a person, or the policy.
-DECIDES = {"sqlite": "resolve", "postgresql": "auto"}
+DECIDES = {"sqlite": "resolve", "postgresql": "auto", "fleet": "auto"}
+# How many schedulers and workers, and how long they have to come to breath between two blows.
+CREWS = {"sqlite": (4, 0, 1.0), "postgresql": (4, 0, 1.0), "fleet": (2, 4, 2.0)}
 
 
 def main() -> None:
     options = _parser().parse_args()
-    kinds = list(KINDS) if options.database == "both" else [options.database]
+    kinds = list(KINDS) if options.database == "all" else [options.database]
     results = []
     for kind in kinds:
+        schedulers, workers, breath = CREWS[kind]
         plan = Plan(
             kind,
             options.size,
@@ -28,6 +31,9 @@ def main() -> None:
             options.seed,
             unknown=options.unknown or DECIDES[kind],
             wrong_ledger=options.wrong,
+            schedulers=schedulers,
+            workers=workers,
+            breath=breath,
         )
         print(f"{kind}: {plan.learners:,} learners, seed {plan.seed}", file=sys.stderr)
         with tempfile.TemporaryDirectory(prefix="chaos") as folder:
@@ -40,7 +46,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--database", choices=[*KINDS, "both"], default="both")
+    parser.add_argument("--database", choices=[*KINDS, "all"], default="all")
     parser.add_argument("--size", type=int, default=3500, help="learners, seven lessons each")
     parser.add_argument("--seconds", type=float, default=150, help="of faults, at most")
     parser.add_argument("--kills", type=int, default=30, help="at least; then the faults stop")
@@ -70,10 +76,12 @@ _FIGURES = {
     "of these left on the way": "left",
     "rows in the ledger": "rows",
     "requests that were taken": "requests",
-    "schedulers killed (SIGKILL)": "killed",
-    "schedulers asleep past their lease": "slept",
+    "processes killed (SIGKILL)": "killed",
+    "processes asleep past their lease": "slept",
     "immediate restarts of the database": "restarted",
-    "schedulers that found no database": "fallen",
+    "times the broker was wiped": "wiped",
+    "times the broker was killed": "broken",
+    "processes that found no database": "fallen",
     "holds of the brake, released": "released",
     "accepted twice": "accepted_twice",
     "lost": "lost",

@@ -1,13 +1,17 @@
-"""The database of a battle: a file, or a server of its own that can be struck down."""
+"""The database of a battle: a file, or a server of its own that can be struck down; and beside it,
+for a fleet, a broker."""
 
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import make_url
+
+from tests import redis
+from tests.redis import Redis
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,7 @@ class Target:
 
     url: str
     restart: Callable[[], None] | None = None
+    broker: Redis | None = None
 
 
 @contextmanager
@@ -48,4 +53,10 @@ def postgresql(_folder: Path) -> Iterator[Target]:
             server.cleanup()
 
 
-KINDS = {"sqlite": sqlite, "postgresql": postgresql}
+@contextmanager
+def fleet(folder: Path) -> Iterator[Target]:
+    with postgresql(folder) as target, redis.running(folder) as broker:
+        yield replace(target, broker=broker)
+
+
+KINDS = {"sqlite": sqlite, "postgresql": postgresql, "fleet": fleet}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.__main__ import DECIDES
+from tests import redis
+from tests.chaos.__main__ import CREWS, DECIDES
 from tests.chaos.battle import Plan, fight
 
 pytestmark = pytest.mark.e2e
@@ -14,7 +15,21 @@ pytestmark = pytest.mark.e2e
 def test_nothing_is_lost_and_nothing_goes_twice(
     database: str, unknown: str, tmp_path: Path
 ) -> None:
-    plan = Plan(database, learners=300, seconds=12, kills=5, seed=1, lessons=3, unknown=unknown)
+    if database == "fleet":
+        redis.require()
+    schedulers, workers, breath = CREWS[database]
+    plan = Plan(
+        database,
+        learners=300,
+        seconds=12,
+        kills=5,
+        seed=1,
+        lessons=3,
+        unknown=unknown,
+        schedulers=schedulers,
+        workers=workers,
+        breath=breath,
+    )
     result = fight(plan, tmp_path)
     assert result.breaches == []
     assert result.accepted > 2 * result.learners
