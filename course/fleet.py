@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from course import delivery, hints, installation, throttle
+from course import delivery, hints, installation, logs, throttle
 from course.commands import context
 from course.db import is_busy, is_lost, real_now
 from course.errors import MinicourseError, SettingsError
@@ -187,8 +187,7 @@ def run_worker(flags: Sequence[str]) -> None:
     here.close()  # each child opens its own database, after its fork
     context.announce_mode(here.settings)
     _load_all()
-    _make_ready_after_fork()
-    log.setLevel(logging.INFO)
+    _listen_to_celery(here.settings)
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     app.worker_main(["worker", *quiet, *flags])
 
@@ -201,10 +200,15 @@ def _load_all() -> None:
     import course.rendering  # noqa: F401
 
 
-def _make_ready_after_fork() -> None:
-    """A child opens its database before its first hint, whose time is counted."""
+def _listen_to_celery(settings: Settings) -> None:
+    """Logs are ours in parent and children; and a child opens its database before its first hint,
+    whose time is counted."""
     from celery import signals
 
+    def set_up_logs(**_: object) -> None:
+        logs.set_up("worker", settings)
+
+    signals.setup_logging.connect(set_up_logs, weak=False)
     signals.worker_process_init.connect(_make_ready)
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -123,6 +124,8 @@ def _secrets(settings: Settings) -> Iterable[str]:
         yield settings.heartbeat_url
     if password := make_url(settings.database_url).password:
         yield str(password)
+    if settings.broker_url and (password := urlsplit(settings.broker_url).password):
+        yield password
 
 
 def _each(value: Any, keep: Callable[[str], str]) -> Any:

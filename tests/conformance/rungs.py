@@ -115,9 +115,11 @@ def standing(shape: Shape, folder: Path, server: URL, emails: list[str]) -> Iter
         found(settings, database)
         crowd.enroll(database, emails, (None, "Asia/Tokyo"), KEYS["HASH_KEY"])
         # As talkative as it can be: not even so may it tell what is secret.
-        words = ["cli.py", "worker", "--concurrency", "1", "--loglevel", "debug"]
+        words = ["cli.py", "worker", "--concurrency", "1"]
         workers = [
-            stack.enter_context(running(home, *words, f"--hostname=w{number}@%h", **variables))
+            stack.enter_context(
+                running(home, *words, f"--hostname=w{number}@%h", LOG_LEVEL="debug", **variables)
+            )
             for number in range(shape.workers)
         ]
         schedulers = [

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from course.processes import ports
 from course.settings import SOURCE_ROOT
@@ -20,32 +22,35 @@ PATIENCE_SECONDS = 40.0
 class Process:
     """A running command with its output; `home` marks it and its children in /proc."""
 
-    popen: subprocess.Popen[str]
+    popen: subprocess.Popen[bytes]
     home: Path
+    output: IO[bytes]  # a file, so that nobody waits for it to be read
 
     def send(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
         """Exit status and everything it printed."""
-        out, _ = self.popen.communicate(timeout=seconds)
-        return self.popen.returncode, out
+        status = self.popen.wait(seconds)
+        self.output.seek(0)
+        return status, self.output.read().decode()
 
 
 @contextmanager
 def running(home: Path, program: str, *words: str, **settings: str) -> Iterator[Process]:
     """`python PROGRAM WORDS` in that home; nothing of it is left after the block."""
-    popen = subprocess.Popen(
-        [sys.executable, str(SOURCE_ROOT / program), *words],
-        env={"PATH": os.environ["PATH"], "MINICOURSE_HOME": str(home), **settings},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with popen:
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            [sys.executable, str(SOURCE_ROOT / program), *words],
+            env={"PATH": os.environ["PATH"], "MINICOURSE_HOME": str(home), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as popen,
+    ):
         try:
-            yield Process(popen, home)
+            yield Process(popen, home, output)
         finally:
             for pid in processes_of(home):
                 os.kill(pid, signal.SIGKILL)
