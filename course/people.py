@@ -55,6 +55,10 @@ def email_hash(email: str, key: str) -> str:
     return hmac.new(key.encode(), email.encode(), hashlib.sha256).hexdigest()
 
 
+def domain_of(email: str) -> str:
+    return email.rpartition("@")[2]
+
+
 def mask(email: str) -> str:
     """`a…@example.com`: enough for its owner to know it."""
     local, _, domain = email.partition("@")
