@@ -10,7 +10,7 @@ from hashlib import sha256
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from course.db import insert_ignoring, rows
+from course.db import insert_ignoring
 from course.models import UsedToken
 from course.tokens import sign, unsign
 
@@ -49,7 +49,8 @@ def use(session: Session, token: str, real: datetime, keys: Sequence[str]) -> bo
     signed = unsign(found, token, keys)
     assert signed
     row = {"token_hash": _hash(found, signed.subject), "used_at": real}
-    return rows(session, insert_ignoring(session, UsedToken).values(row)).rowcount == 1
+    insert = insert_ignoring(session, UsedToken).values(row).returning(UsedToken.token_hash)
+    return session.scalar(insert) is not None
 
 
 def _hash(purpose: Purpose, subject: int) -> str:
