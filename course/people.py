@@ -42,6 +42,13 @@ def clean(value: str) -> str:
     return " ".join(spaced.split())[:FIELD_LIMIT].rstrip()
 
 
+def harmless(text: str) -> str:
+    """A stranger's words for a terminal, which obeys some characters: those become spaces."""
+    if text.isprintable():
+        return text
+    return "".join(" " if _is_unfit(each) and each not in "\n\t" else each for each in text)
+
+
 def _is_unfit(character: str) -> bool:
     category = unicodedata.category(character)
     if category == "Cf":
