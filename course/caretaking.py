@@ -30,14 +30,14 @@ class Caretaker:
     _tidied_at: float | None = None
     _refused_at: float | None = None
     _reminded_at: float | None = None
+    _looked_at: int = 0  # the last enrollment whose reminder was thought of
     _steps: Iterator[object] | None = field(default=None, repr=False)
 
     def look(self) -> None:
         now = self.office.clock.since_boot()
         self._lift(now)
         if self._reminded_at is None or now - self._reminded_at >= _HOUR_SECONDS:
-            self._remind(self.office.clock.now())
-            self._reminded_at = now
+            self._remind(self.office.clock.now(), now)
         if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
             self._tidy(self.office.clock.now(), now)
 
@@ -57,15 +57,17 @@ class Caretaker:
                 self._steps, self._tidied_at = None, now
                 return
 
-    def _remind(self, course_time: datetime) -> None:
-        database, last = self.office.database, 0
+    def _remind(self, course_time: datetime, now: float) -> None:
+        """Once an hour, in as many looks as it takes."""
+        database = self.office.database
         for _ in range(_STEPS):
             with database.reading() as session:
-                ids = reminding.waiting(session, course_time, last, _AT_ONCE)
+                ids = reminding.waiting(session, course_time, self._looked_at, _AT_ONCE)
             if not ids:
+                self._looked_at, self._reminded_at = 0, now
                 return
             database.run(partial(reminding.remind, ids=ids, now=course_time))
-            last = ids[-1]
+            self._looked_at = ids[-1]
 
     def _lift(self, now: float) -> None:
         """After a failure not again for a day: it may be a key without that right."""

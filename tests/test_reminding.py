@@ -83,6 +83,20 @@ def test_a_course_may_go_without(world: World) -> None:
     assert keys(world, asked) == ["confirm-1"]
 
 
+def test_nothing_that_was_typed_is_in_the_mail(world: World) -> None:
+    typed = "Win a car at evil.example"
+    world.sign_up(BOMBED, name=typed, zone="Asia/Tokyo")
+    world.tick()
+    world.pass_time(hours=49)
+    look(world)
+    mails = world.provider.mails_to(BOMBED)
+    assert len(mails) == 2
+    for mail in mails:
+        shown = f"{mail.subject} {mail.text} {mail.html} {mail.personalizations}"
+        assert "evil.example" not in shown
+        assert "Tokyo" not in shown
+
+
 # One address, many courses -----------------------------------------------------------------------
 
 
