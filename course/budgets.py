@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from course.models import Bucket
+from course.people import domain_of
 from course.rowsets import RowSet, run
 
 
@@ -61,6 +62,17 @@ LIMITS: Mapping[Scope, Limit] = {
 }
 
 
+def limits_for(all_in_window: int, window: timedelta) -> dict[Scope, Limit]:
+    """The same for an installation that takes so many sign-ups in all: half of them at once, a
+    quarter of them from one domain."""
+    count = max(all_in_window, 1)
+    return {
+        **LIMITS,
+        Scope.DOMAIN: Limit(max(count // 4, 1), window, burst=max(count // 6, 1)),
+        Scope.ALL: Limit(count, window, burst=max(count // 2, 1)),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """One more of something, out of that bucket."""
@@ -83,7 +95,7 @@ def network_of(address: str) -> str:
 
 def sign_up_wishes(network: str, email: str) -> list[Wish]:
     """What one sign-up takes."""
-    domain = email.rpartition("@")[2].lower()
+    domain = domain_of(email).lower()
     return [
         Wish(Scope.NETWORK, network),
         Wish(Scope.ADDRESS, email.lower()),
@@ -105,15 +117,18 @@ def spend(
     """
     keys = {_key(wish, hash_key): wish for wish in wishes}
     full_at = _full_at(session, sorted(keys))
+    refused = None
     filled: list[tuple[str, datetime]] = []
     for key, wish in keys.items():
         limit = limits[wish.scope]
         base = max(full_at.get(key, real), real)
         if base - real > limit.slack:
-            return wish.scope
+            # Written as it is: whoever is refused waits as long as whoever is not.
+            refused, filled = wish.scope, [(key, base)]
+            break
         filled.append((key, base + limit.interval))
     run(session, _fill, given=_BUCKETS.pack(session, sorted(filled)))
-    return None
+    return refused
 
 
 def sweep(session: Session, real: datetime, limit: int = 500) -> int:

@@ -1,18 +1,23 @@
-"""What nobody waits for, done between ticks, a little at a time: old events are removed, SendGrid's
-unsubscribes of those who came back are deleted, the list of who was erased is kept."""
+"""What nobody waits for, done between ticks, a little at a time: old events are removed, and so are
+sign-ups that nobody confirmed; who has not confirmed is reminded once; SendGrid's unsubscribes of
+those who came back are deleted; the list of who was erased is kept."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from itertools import chain
 
-from course import erasures, pruning, syncing
+from course import erasures, pruning, reminding, syncing
 from course.account import AccountError
 from course.office import Office
 from course.provider_lists import ProviderLists
 
 log = logging.getLogger(__name__)
 
-_DAY_SECONDS = 86_400.0
+_DAY_SECONDS, _HOUR_SECONDS = 86_400.0, 3600.0
+_AT_ONCE = 100
 # Within a look: a tick waits for it.
 _STEPS, _LIFTS, _DEADLINE_SECONDS = 10, 5, 5.0
 
@@ -24,25 +29,45 @@ class Caretaker:
     office: Office
     _tidied_at: float | None = None
     _refused_at: float | None = None
-    _events: "pruning.Steps | None" = field(default=None, repr=False)
+    _reminded_at: float | None = None
+    _looked_at: int = 0  # the last enrollment whose reminder was thought of
+    _steps: Iterator[object] | None = field(default=None, repr=False)
 
     def look(self) -> None:
         now = self.office.clock.since_boot()
         self._lift(now)
+        if self._reminded_at is None or now - self._reminded_at >= _HOUR_SECONDS:
+            self._remind(self.office.clock.now(), now)
         if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
             self._tidy(self.office.clock.now(), now)
 
     def _tidy(self, course_time: datetime, now: float) -> None:
         """Once a day, in as many looks as it takes."""
         database = self.office.database
-        if self._events is None:
+        if self._steps is None:
             with database.reading() as session:
                 erasures.remember(session, self.office.settings)
-            self._events = pruning.prune_events(database, course_time)
+            self._steps = chain(
+                pruning.prune_events(database, course_time),
+                pruning.prune_sign_ups(database, course_time),
+                pruning.sweep_counts(database, self.office.clock.real()),
+            )
         for _ in range(_STEPS):
-            if next(self._events, None) is None:
-                self._events, self._tidied_at = None, now
+            if next(self._steps, None) is None:
+                self._steps, self._tidied_at = None, now
                 return
+
+    def _remind(self, course_time: datetime, now: float) -> None:
+        """Once an hour, in as many looks as it takes."""
+        database = self.office.database
+        for _ in range(_STEPS):
+            with database.reading() as session:
+                ids = reminding.waiting(session, course_time, self._looked_at, _AT_ONCE)
+            if not ids:
+                self._looked_at, self._reminded_at = 0, now
+                return
+            database.run(partial(reminding.remind, ids=ids, now=course_time))
+            self._looked_at = ids[-1]
 
     def _lift(self, now: float) -> None:
         """After a failure not again for a day: it may be a key without that right."""

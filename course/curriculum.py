@@ -193,6 +193,10 @@ class Page(_Table):
     next_now: bool = False
 
 
+class SignUp(_Table):
+    reminder: bool = True
+
+
 class Privacy(_Table):
     # 0: for ever. Within a month events may still come twice, and questions be asked.
     retain_events_days: Annotated[int, pydantic.Field(ge=0, le=36500)] = 365
@@ -276,6 +280,7 @@ class _CourseFile(_Table):
     tracking: Tracking = Tracking()
     brand: Brand = Brand()
     page: Page = Page()
+    signup: SignUp = SignUp()
     privacy: Privacy = Privacy()
     fields: Annotated[dict[str, Field], AfterValidator(_field_names)] = {}
 
@@ -331,6 +336,7 @@ class Course:
     lessons: tuple[Lesson, ...]
     fields: Mapping[str, Field] = dataclass_field(default_factory=dict, hash=False)
     page: Page = dataclass_field(default_factory=Page)
+    signup: SignUp = dataclass_field(default_factory=SignUp)
     privacy: Privacy = dataclass_field(default_factory=Privacy)
 
     @cached_property

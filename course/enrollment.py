@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from course import invitations, joining, ledger, places, suppressions
+from course import asking, invitations, joining, ledger, places, suppressions
 from course.curriculum import Course as Curriculum
 from course.joining import Joined
 from course.joining import Origin as Origin
@@ -28,8 +28,6 @@ from course.states import (
 from course.tokens import CONFIRM_DAYS
 
 E = EnrollmentState
-CONFIRMATIONS_EVER = 3
-CONFIRMATION_PAUSE = timedelta(days=1)
 UNDO_DAYS = 7
 # Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
 # took them out, which only a new sign-up takes back.
@@ -84,7 +82,9 @@ def ask(
     made = list(joining.enroll(session, cohort, people, now, hash_key=hash_key, sandbox=sandbox))
     ids = [joined.id for joined in made]
     joining.consent(session, ids, "asked", origin, now)
-    _plan(session, ids, cohort.course_id, MessageKind.CONFIRMATION, "confirm-1", now)
+    refused = asking.flooded(session, ids, now)
+    may_go = [number for number in ids if number not in refused]
+    _plan(session, may_go, cohort.course_id, MessageKind.CONFIRMATION, "confirm-1", now)
     return made
 
 
@@ -100,17 +100,15 @@ def find_open(session: Session, subscriber_id: int, course_id: int) -> Enrollmen
 
 def ask_to_confirm(session: Session, enrollment: Enrollment, now: datetime) -> bool:
     """Plan the next confirmation mail of a pending enrollment; False when none may go now."""
-    sent, latest = session.execute(
-        select(func.count(), func.max(Delivery.created_at)).where(
+    if enrollment.state != E.PENDING or asking.flooded(session, [enrollment.id], now):
+        return False
+    sent = session.scalar(
+        select(func.count()).where(
             Delivery.enrollment_id == enrollment.id,
             Delivery.kind == MessageKind.CONFIRMATION,
         )
-    ).one()
-    if enrollment.state != E.PENDING or sent >= CONFIRMATIONS_EVER:
-        return False
-    if latest is not None and now - latest < CONFIRMATION_PAUSE:
-        return False
-    key = f"confirm-{sent + 1}"
+    )
+    key = f"confirm-{(sent or 0) + 1}"
     _plan(session, [enrollment.id], enrollment.course_id, MessageKind.CONFIRMATION, key, now)
     return True
 

@@ -490,6 +490,16 @@ class UsedToken(Base):
     used_at: Mapped[datetime] = mapped_column(index=True)  # real time
 
 
+class Tally(Base):
+    """How often something happened within an hour of real time; see `tallies`."""
+
+    __tablename__ = "tally"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    count: Mapped[int]
+
+
 class Alert(Base):
     """Something that the operator is told of: when it begins, and when it is over (real time)."""
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, due, holds, installation
+from course import cohorts, courses, due, holds, installation, tallies
 from course.due import Backlog, Release
 from course.models import Cohort, Course, Hold
 from course.sources import Source
@@ -59,6 +59,7 @@ class Overview:
     next_release: Release | None
     changes_not_live: list[str]
     attention: list[Attention]
+    sign_ups: dict[str, int]  # what became of them at the form, within a day
 
 
 def overview(
@@ -95,6 +96,7 @@ def overview(
             *(_held(hold) for hold in standing),
             *_stuck(session, backlog, here.last_tick_at, real),
         ],
+        sign_ups=tallies.counts(session, real - timedelta(days=1)),
     )
 
 

@@ -43,6 +43,13 @@ def clean(value: str) -> str:
     return " ".join(spaced.split())[:FIELD_LIMIT].rstrip()
 
 
+def harmless(text: str) -> str:
+    """A stranger's words for a terminal, which obeys some characters: those become spaces."""
+    if text.isprintable():
+        return text
+    return "".join(" " if _is_unfit(each) and each not in "\n\t" else each for each in text)
+
+
 def _is_unfit(character: str) -> bool:
     category = unicodedata.category(character)
     if category == "Cf":
@@ -54,6 +61,10 @@ def _is_unfit(character: str) -> bool:
 def email_hash(email: str, key: str) -> str:
     """A keyed hash (HMAC-SHA256, hex): all that stays of an address that was erased."""
     return hmac.new(key.encode(), email.encode(), hashlib.sha256).hexdigest()
+
+
+def domain_of(email: str) -> str:
+    return email.rpartition("@")[2]
 
 
 def mask(email: str) -> str:

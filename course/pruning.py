@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from course import courses, ledger
+from course import budgets, courses, form_tokens, ledger, tallies
 from course.brake import DAY
 from course.db import Database, among
 from course.models import Delivery, Enrollment, Event, Forecast, PersonalDetail, Subscriber
@@ -57,8 +57,7 @@ def count(session: Session, now: datetime, events_before: datetime | None = None
 def prune(database: Database, now: datetime, events_before: datetime | None = None) -> Pruned:
     """Remove it; broken off anywhere, the next run goes on."""
     sign_ups = people = 0
-    for ids in _batches(database, Enrollment.id, _expired(now)):
-        forgotten, erased = database.run(partial(_forget, ids=ids, now=now))
+    for forgotten, erased in prune_sign_ups(database, now):
         sign_ups, people = sign_ups + forgotten, people + erased
     events = sum(removed for removed in prune_events(database, now, events_before))
     return Pruned(sign_ups, people, events, database.run(partial(_drop_forecasts, now=now)))
@@ -82,7 +81,24 @@ def _number(session: Session, where: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).where(where)) or 0
 
 
+def sweep_counts(database: Database, real: datetime) -> Iterator[int]:
+    """What the guard of the pages wrote down and needs no more, a step at a time."""
+    for sweep in (budgets.sweep, form_tokens.sweep):
+        swept = 1
+        while swept:
+            swept = database.run(partial(sweep, real=real))
+            yield swept
+    database.run(partial(tallies.sweep, real=real))
+
+
 # Sign-ups -----------------------------------------------------------------------------------------
+
+
+def prune_sign_ups(database: Database, now: datetime) -> Iterator[tuple[int, int]]:
+    """End those that nobody confirmed, a step at a time: each yields how many sign-ups, and how
+    many people's addresses."""
+    for ids in _batches(database, Enrollment.id, _expired(now)):
+        yield database.run(partial(_forget, ids=ids, now=now))
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from io import StringIO
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -43,9 +43,37 @@ def is_loopback(url: str) -> bool:
 
 
 def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+    return _parts(value) if isinstance(value, str) else value
+
+
+def _parts(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; write it like 10.0.0.0/8") from None
+
+
+def _origin(text: str) -> str:
+    """As a browser names it: no path, no capitals, no port that goes without saying."""
+    parts = urlsplit(text)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(text))
+    if not _is_url(text) or not is_safe or parts.path.strip("/") or parts.query or "@" in text:
+        raise ValueError(f"{text!r} is not an origin; write it like https://www.example.com")
+    return origin_of(text)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port; ValueError where the port is no number."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 class SendLimit(BaseModel):
@@ -90,6 +118,10 @@ def checked_database_url(value: str) -> str:
     raise ValueError(f"{scheme!r} is not sqlite:///FILE or postgresql+psycopg://…")
 
 
+HOURLY_SIGN_UPS = SendLimit(count=1200, window=timedelta(hours=1))
+_THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
 class Settings(BaseSettings):
     """Everything that can be set; field names are the variables' names in lower case."""
 
@@ -119,6 +151,10 @@ class Settings(BaseSettings):
     heartbeat_url: str | None = Field(None, repr=False)  # who has it may say that all is well
     metrics_token: SecretStr | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = _THIS_MACHINE
+    signup_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    signup_limit: Annotated[SendLimit, NoDecode] = HOURLY_SIGN_UPS
+    check_mx: bool = False
     clock_file: Path | None = Field(None, validation_alias="MINICOURSE_CLOCK_FILE")
 
     unknown_policy: Literal["hold", "auto"] = "hold"
@@ -146,6 +182,33 @@ class Settings(BaseSettings):
     @classmethod
     def _limits(cls, value: object) -> object:
         return parse_send_limits(value) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(map(_network, _parts(value))) if isinstance(value, str) else value
+
+    @field_validator("signup_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        return tuple(map(_origin, _parts(value))) if isinstance(value, str) else value
+
+    @field_validator("signup_limit", mode="before")
+    @classmethod
+    def _sign_ups(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        limits = parse_send_limits(value)
+        if len(limits) != 1 or limits[0].window < timedelta(hours=1):
+            raise ValueError(f"{value!r} is not like 1200/hour (units: hour, day)")
+        return limits[0]
+
+    @field_validator("check_mx", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        if isinstance(value, str) and value.lower() not in ("on", "off"):
+            raise ValueError(f"{value!r} is neither on nor off")
+        return value
 
     @field_validator("digest", mode="before")
     @classmethod

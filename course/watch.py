@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import conditions, due, holds, installation
+from course import conditions, due, holds, installation, tallies
+from course.budgets import Scope
 from course.models import Delivery, Hold, Request
 from course.overview import scope_of
 from course.settings import Settings
@@ -19,6 +20,7 @@ from course.wording import counted
 SILENCE = timedelta(hours=24)
 # Beyond these shares providers begin to refuse; of few mails a share says nothing.
 MOST_BOUNCED, MOST_COMPLAINED, ENOUGH = 0.05, 0.001, 200
+MOST_TURNED_AWAY = 50
 LEAST_FREE_BYTES = 500_000_000
 _REQUESTS = 20  # of up to a thousand mails each: the look costs the same at any size
 
@@ -48,6 +50,7 @@ def causes(session: Session, settings: Settings, now: datetime, real: datetime) 
         *_unknown(session),
         *_rates(session, real),
         *_silence(session, real),
+        *_turned_away(session, settings, real),
         *_disk(settings),
     ]
 
@@ -121,6 +124,19 @@ def _silence(session: Session, real: datetime) -> Iterator[Cause]:
     if first is not None and real - first > SILENCE:
         what = f"SendGrid has told nothing of the mails since {first:%Y-%m-%d %H:%M} UTC"
         yield Cause("no events", what, "minicourse sendgrid setup")
+
+
+def _turned_away(session: Session, settings: Settings, real: datetime) -> Iterator[Cause]:
+    """Beyond what all networks together, or one domain, may have: either somebody floods the form
+    from many places, or the limit is too low for a launch."""
+    found = tallies.counts(session, real - timedelta(hours=1))
+    refused = sum(found.get(f"limited:{scope}", 0) for scope in (Scope.ALL, Scope.DOMAIN))
+    if refused > MOST_TURNED_AWAY:
+        what = (
+            f"{counted(refused, 'sign-up')} turned away within the hour: a flood, or SIGNUP_LIMIT "
+            f"is too low ({settings.signup_limit})"
+        )
+        yield Cause("sign-ups turned away", what, "minicourse status")
 
 
 def _disk(settings: Settings) -> Iterator[Cause]:

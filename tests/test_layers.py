@@ -30,9 +30,9 @@ PURE = {
         "rendering",
     ),
     "samples",
-    *("states", "timing", "tokens", "webhooks", "wording"),
+    *("states", "timing", "tokens", "typos", "webhooks", "wording"),
 }
-ADAPTERS = {"client", "db", "models", "mailer", "sources", "wire"}
+ADAPTERS = {"client", "db", "models", "mailer", "mx", "sources", "wire"}
 EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor", "logs"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 

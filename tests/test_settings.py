@@ -84,6 +84,50 @@ def test_what_the_operator_is_told_by_must_be_an_address_and_a_url(home: Path) -
     assert "secret-part" not in told
 
 
+def test_what_guards_the_form_is_read_and_what_is_none_is_named(home: Path) -> None:
+    settings = Settings.load()
+    assert [str(each) for each in settings.trusted_proxies] == ["127.0.0.0/8", "::1/128"]
+    assert (settings.signup_origins, settings.check_mx) == ((), False)
+    assert str(settings.signup_limit) == "1,200 a hour"
+    (home / ".env").write_text(
+        "TRUSTED_PROXIES=10.1.2.3, 2001:db8::/32\nSIGNUP_LIMIT=5000/day\nCHECK_MX=on\n"
+        "SIGNUP_ORIGINS=https://WWW.Example.com/, https://example.com:443,http://127.0.0.1:80\n"
+    )
+    settings = Settings.load()
+    assert [str(each) for each in settings.trusted_proxies] == ["10.1.2.3/32", "2001:db8::/32"]
+    assert settings.signup_origins == (
+        "https://www.example.com",
+        "https://example.com",
+        "http://127.0.0.1",
+    )
+    assert (settings.signup_limit.count, settings.check_mx) == (5000, True)
+    (home / ".env").write_text(
+        "TRUSTED_PROXIES=proxy\nSIGNUP_LIMIT=5/second\nCHECK_MX=perhaps\n"
+        "SIGNUP_ORIGINS=https://example.com/path\n"
+    )
+    with pytest.raises(SettingsError) as error:
+        Settings.load()
+    for part in (
+        "TRUSTED_PROXIES: 'proxy' is no network; write it like 10.0.0.0/8",
+        "SIGNUP_LIMIT: '5/second' is not like 1200/hour (units: hour, day)",
+        "CHECK_MX: 'perhaps' is neither on nor off",
+        "SIGNUP_ORIGINS: 'https://example.com/path' is not an origin; write it like https://www.",
+    ):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://example.com", "*", "null", "https://a@example.com", "https://x:y", "https://"],
+)
+def test_what_is_no_origin_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    monkeypatch.setenv("SIGNUP_ORIGINS", origin)
+    with pytest.raises(SettingsError, match="SIGNUP_ORIGINS"):
+        Settings.load()
+
+
 def test_addresses_urls_and_periods_that_are_some_are_taken(home: Path) -> None:
     (home / ".env").write_text(
         "ALERT_EMAIL=me@sandbox.test\nHEARTBEAT_URL=https://hc-ping.com/x/y\nDIGEST=off\n"

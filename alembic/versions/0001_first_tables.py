@@ -181,6 +181,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_used_token_used_at"), ["used_at"], unique=False)
 
     op.create_table(
+        "tally",
+        sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("hour", "name", name=op.f("pk_tally")),
+    )
+    op.create_table(
         "note",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("course_id", sa.Integer(), nullable=False),
@@ -612,6 +619,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_tag_name_subscriber_id")
 
     op.drop_table("tag")
+    op.drop_table("tally")
     with op.batch_alter_table("used_token", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_used_token_used_at"))
 

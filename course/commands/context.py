@@ -19,6 +19,7 @@ from course.clock import Clock
 from course.curriculum import parse_zone
 from course.db import Database, open_database
 from course.errors import InvalidInputError
+from course.people import harmless
 from course.settings import Settings
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def known_zone(name: str | None) -> str | None:
 
 def say(text: str) -> None:
     """Chatter: for people, on stderr."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
 
 
 def announce_mode(settings: Settings) -> None:
@@ -176,7 +177,7 @@ def print_table(
     for row in rows:
         table.add_row(*map(_cell, row))
     if title:
-        _print(Text(title, style="bold"))
+        _print(Text(harmless(title), style="bold"))
     _print(table)
 
 
@@ -213,7 +214,7 @@ def _cell(value: object) -> Text:
         return Text("–")
     if isinstance(value, datetime):
         return Text(short_time(value))
-    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+    return Text(f"{value:,}" if isinstance(value, int) else harmless(str(value)))
 
 
 def address(email: str | None) -> str:

@@ -30,7 +30,8 @@ WordPress takes the form out again, your account may not use HTML: use the link.
 def form(name: str, **kinds: bool) -> None:
     """Print the form to sign up for your own site: HTML, a frame, a link, WordPress.
 
-    The HTML needs no script and looks as your site does. The frame looks as the course's page does,
+    The HTML needs no script and looks as your site does; whoever sends it sees one more button, as
+    robots send forms, too. The frame looks as the course's page does,
     and knows the visitor's time zone. Both may lie in a cache for as long as you like; print the
     HTML again when you change the course's fields or its title.
 

@@ -117,6 +117,9 @@ def _lines(found: Overview, context: Context) -> Iterator[tuple[str, object]]:
     yield "last event", _ago(found.last_event, real)
     yield "next release", _next(found, context.now)
     yield "changes", _changes(found)
+    if found.sign_ups:
+        listed = ", ".join(f"{number:,} {name}" for name, number in found.sign_ups.items())
+        yield "the form", f"{listed} within a day"
     if context.settings.clock_file:
         yield "clock", f"{short_time(context.now)} UTC, from {context.settings.clock_file}"
 

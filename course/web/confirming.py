@@ -15,6 +15,7 @@ from course.places import Placed
 from course.states import EnrollmentState
 from course.web.coming import coming
 from course.web.consent import agreement
+from course.web.guard import limit_presses
 from course.web.headers import keep_private
 from course.web.layout import page
 from course.web.links import confirmation_of
@@ -22,6 +23,7 @@ from course.web.site import site
 
 confirming = Blueprint("confirming", __name__)
 keep_private(confirming)
+limit_presses(confirming)
 
 
 @confirming.get("/confirm/<token>")

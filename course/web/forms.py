@@ -9,9 +9,12 @@ from flask import request
 
 from course.web.body import whole_body
 from course.web.errors import Unreadable
+from course.web.guard import HONEYPOT, Proof
 from course.web.site import site
 
 FIELD_PREFIX = "field-"  # of the course's own, as the page names them
+NO_PROOF = Proof("", "")
+_TEXTS = ("email", "name", "zone", "cohort", "wording", "next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,17 @@ class Form:
     zone: str = ""
     cohort: str = ""
     wording: str = ""  # the hash of the words that stood beside the button
+    next: str = ""  # where to go on, once it was taken
     fields: Mapping[str, str] = field(default_factory=dict)  # the course's own
+    proof: Proof = NO_PROOF
 
 
 def read_form() -> Form:
     body = whole_body()  # kept by Flask, so that `request.form` reads it again
     given: Mapping[str, Any] = _json(body) if request.is_json else request.form
-    texts = {name: _text(given, name) for name in ("email", "name", "zone", "cohort", "wording")}
-    return Form(**texts, fields=_own(given))
+    texts = {name: _text(given, name) for name in _TEXTS}
+    proof = Proof(_text(given, "token"), _text(given, HONEYPOT))
+    return Form(**texts, fields=_own(given), proof=proof)
 
 
 def _own(given: Mapping[str, Any]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from course.steering import Order
 from course.timing import local_date
 from course.web import zones
 from course.web.coming import coming
+from course.web.guard import limit_presses
 from course.web.headers import keep_private
 from course.web.layout import page
 from course.web.links import enrollment_of
@@ -36,6 +37,7 @@ from course.web.site import site
 own_page = Blueprint("own_page", __name__)
 keep_private(own_page)
 refuse_foreign(own_page)
+limit_presses(own_page)
 
 E = EnrollmentState
 LONGEST_PAUSE = timedelta(days=365)

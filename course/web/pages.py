@@ -6,7 +6,7 @@ from flask import Blueprint, Response, make_response
 from markdown_it import MarkdownIt
 
 from course import courses, places, planning
-from course.web import brand, zones
+from course.web import brand, guard, zones
 from course.web.consent import agreement
 from course.web.doors import Door, find_door, published_course
 from course.web.forms import Form
@@ -40,14 +40,14 @@ def course(slug: str, cohort: str | None) -> Response:
 
 @pages.get("/c/<slug>/embed")
 def embed(slug: str) -> Response:
-    """The form for a frame on another site. It names no cohort and holds no token: wherever it was
-    kept, and however long, it fills the cohort that is in front when somebody uses it."""
+    """The form for a frame on another site. It names no cohort: wherever it was kept, and however
+    long, it fills the cohort that is in front when somebody uses it."""
     with site().database.reading() as session:
         door = find_door(session, slug)
     if not door.is_open:
         return let_frame(page("embed", live=door.live, form=None))
     values = _form_values(door, None, "", "email") | {"cohort": ""}
-    return let_frame(page("embed", live=door.live, framed=True, **values))
+    return let_frame(_for_one(page("embed", live=door.live, framed=True, **values)))
 
 
 @pages.get("/c/<slug>/brand.css")
@@ -67,7 +67,7 @@ def show_course(
     if not door.is_open:
         return show_shut(door)
     curriculum, cohort = door.live.curriculum, door.cohort
-    return page(
+    shown = page(
         "course",
         400 if error else 200,
         live=door.live,
@@ -81,6 +81,14 @@ def show_course(
         framed=False,
         **_form_values(door, form, error, at),
     )
+    return shown if error else _for_one(shown)
+
+
+def _for_one(response: Response) -> Response:
+    """The token in its form is good for once: a cache may not give it to somebody else. Should one
+    do so all the same, they press once more."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
 
 
 def show_shut(door: Door, status: int = 200) -> Response:
@@ -111,4 +119,5 @@ def _form_values(door: Door, form: Form | None, error: str, at: str) -> dict[str
         "error": error,
         "at": at,
         "zones": zones.by_area(),
+        "token": guard.form_token(),
     }

@@ -20,6 +20,7 @@ from course.people import clean, mask, parse_email
 from course.proving import Asked, Proof
 from course.states import LinkPurpose
 from course.web.errors import LinkNotFound
+from course.web.guard import limit_presses
 from course.web.headers import keep_private
 from course.web.layout import page
 from course.web.same_site import refuse_foreign
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 proofs = Blueprint("proofs", __name__)
 keep_private(proofs)
 refuse_foreign(proofs)
+limit_presses(proofs)
 
 
 @proofs.get("/link/<token>")

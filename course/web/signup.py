@@ -2,25 +2,39 @@
 
 from dataclasses import dataclass, replace
 
-from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, jsonify, make_response, redirect, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from course import enrollment, fields, installation
+from course import enrollment, fields, installation, mx, typos
 from course.enrollment import Origin, Person
 from course.errors import InvalidInputError
 from course.fields import InvalidFieldError
-from course.people import clean, parse_email
-from course.web import zones
+from course.form_tokens import Purpose
+from course.people import clean, domain_of, parse_email
+from course.settings import origin_of
+from course.web import guard, zones
 from course.web.consent import agreement
 from course.web.doors import Door, find_door
 from course.web.errors import Closed, wants_json
 from course.web.forms import Form, read_form
+from course.web.guard import Verdict
+from course.web.headers import let_go_on
 from course.web.layout import page
 from course.web.pages import show_course, show_shut
 from course.web.site import site
 
 signup = Blueprint("signup", __name__)
+signup.after_request(guard.allow_origins)
+
+
+@signup.after_request
+def _let_go_on(response: Response) -> Response:
+    """Where the form of this answer may lead, once it is sent."""
+    if request.method == "POST" and not request.is_json and response.status_code in (200, 400):
+        known = guard.known_address(request.form.get("next", ""))
+        return let_go_on(response, origin_of(known)) if known else response
+    return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +54,27 @@ def back_to_page(slug: str) -> WerkzeugResponse:
 
 
 @signup.post("/c/<slug>/signup")
-def sign_up(slug: str) -> Response:
+def sign_up(slug: str) -> WerkzeugResponse:
     form = read_form()
     try:
         email = parse_email(form.email)
     except InvalidInputError:
         return _refuse(slug, form)
+    if site().settings.check_mx and mx.is_missing(domain_of(email)):
+        return _refuse(slug, form, missing=domain_of(email))
     try:
         said = _said(slug, form)
     except InvalidFieldError as error:
         return _refuse_field(slug, form, error)
     person = Person(email, clean(form.name), zones.known(form.zone), fields=said)
     try:
-        door = site().database.run(lambda session: _enroll(session, slug, form, person))
+        door, verdict = site().database.run(lambda session: _enroll(session, slug, form, person))
     except Closed:
         return _turn_away(slug, form)
+    if not verdict.is_answered_as_success:
+        return _ask_once_more(door, form, email)
+    if go_on := guard.known_address(form.next):
+        return redirect(go_on, 303)
     subject = site().confirmation_subject(door.live)
     sender = door.live.curriculum.sender
     mailed = Mailed(email, sender.name, sender.email or site().settings.mail_from, subject)
@@ -90,12 +110,14 @@ def _refuse_field(slug: str, form: Form, error: InvalidFieldError) -> Response:
     return response
 
 
-def _refuse(slug: str, form: Form) -> Response:
+def _refuse(slug: str, form: Form, missing: str = "") -> Response:
     with site().database.reading() as session:
         door = find_door(session, slug, form.cohort)
         words = site().texts(door.live.curriculum.language)["signup"]
         given = clean(form.email)
         message = words["error_email"] % {"given": given} if given else words["error_empty"]
+        if missing:
+            message = words["error_domain"] % {"domain": missing}
         if not wants_json():
             return show_course(door, replace(form, email=given), message)
     response = jsonify(error=message, field="email")
@@ -103,20 +125,38 @@ def _refuse(slug: str, form: Form) -> Response:
     return response
 
 
-def _enroll(session: Session, slug: str, form: Form, person: Person) -> Door:
+def _enroll(session: Session, slug: str, form: Form, person: Person) -> tuple[Door, Verdict]:
+    """What is refused is done and taken back: the answer takes as long as for anybody."""
     door = find_door(session, slug, form.cohort)
     if not door.is_open:
         raise Closed
-    enrollment.sign_up(
-        session,
-        door.cohort,
-        person,
-        _origin(door, form),
-        site().now(),
-        hash_key=site().hash_key,
-        sandbox=installation.is_sandbox(session),
-    )
-    return door
+    verdict = guard.judge(session, form.proof, person.email)
+    if not verdict.is_answered_as_success:
+        return door, verdict
+    with session.begin_nested() as attempt:
+        enrollment.sign_up(
+            session,
+            door.cohort,
+            person,
+            _origin(door, form),
+            site().now(),
+            hash_key=site().hash_key,
+            sandbox=installation.is_sandbox(session),
+        )
+        if verdict is not Verdict.TAKEN:
+            attempt.rollback()
+    return door, verdict
+
+
+def _ask_once_more(door: Door, form: Form, email: str) -> Response:
+    """To a person it is one button; for a script of a site that we do not know, a page to show."""
+    if request.is_json:
+        words = site().texts(door.live.curriculum.language)["once_more"]
+        answer = {"status": "one more step", "message": words["json"], "page": _page_of(door)}
+        return make_response(jsonify(answer), 202)
+    shown = replace(form, name=clean(form.name), email=email)
+    again = guard.form_token(Purpose.AGAIN)
+    return page("once_more", live=door.live, form=shown, token=again)
 
 
 def _origin(door: Door, form: Form) -> Origin:
@@ -131,21 +171,32 @@ def _origin(door: Door, form: Form) -> Origin:
 
 def _say(door: Door, mailed: Mailed, form: Form) -> Response:
     sandbox = site().settings.mail_host if site().settings.sandboxed else None
-    shown = replace(form, name=clean(form.name), email=mailed.email)
-    return page("sent", 202, live=door.live, mailed=mailed, form=shown, sandbox=sandbox)
+    return page(
+        "sent",
+        202,
+        live=door.live,
+        mailed=mailed,
+        form=replace(form, name=clean(form.name), email=mailed.email),
+        sandbox=sandbox,
+        suggestion=typos.suggestion(mailed.email),
+        tokens=[guard.form_token(Purpose.AGAIN) for _ in range(3)],
+    )
 
 
 def _say_json(door: Door, mailed: Mailed) -> Response:
     words = site().texts(door.live.curriculum.language)["sent"]
-    response = jsonify(
-        {
-            "status": "confirmation sent",
-            "message": words["lead"],
-            "email": mailed.email,
-            "from": f"{mailed.sender_name} <{mailed.sender_email}>",
-            "subject": mailed.subject,
-            "page": site().settings.public_url + url_for("pages.course", slug=door.live.slug),
-        }
-    )
-    response.status_code = 202
-    return response
+    answer = {
+        "status": "confirmation sent",
+        "message": words["lead"],
+        "email": mailed.email,
+        "from": f"{mailed.sender_name} <{mailed.sender_email}>",
+        "subject": mailed.subject,
+        "page": _page_of(door),
+    }
+    if meant := typos.suggestion(mailed.email):
+        answer["suggestion"] = meant
+    return make_response(jsonify(answer), 202)
+
+
+def _page_of(door: Door) -> str:
+    return site().settings.public_url + url_for("pages.course", slug=door.live.slug)

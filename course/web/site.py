@@ -1,5 +1,6 @@
 """What every view needs at hand: one installation's settings, database and clock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -9,7 +10,8 @@ from typing import Any, cast
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from course import courses, office, rendering, settings
+from course import budgets, courses, office, rendering, settings
+from course.budgets import Limit, Scope
 from course.clock import Clock
 from course.courses import Live
 from course.db import Database
@@ -40,6 +42,12 @@ class Site:
     def hash_key(self) -> str:
         assert self.settings.hash_key is not None  # the installation was checked at the start
         return self.settings.hash_key.get_secret_value()
+
+    @property
+    def limits(self) -> Mapping[Scope, Limit]:
+        """Of what sign-ups take."""
+        given = self.settings.signup_limit
+        return budgets.limits_for(given.count, given.window)
 
     def newer_webhook_keys(self) -> tuple[str, ...]:
         """The provider's keys that were written into `.env` since this process began."""

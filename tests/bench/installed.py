@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from course.clock import Clock
 from course.db import Database, migrate
 from course.mailer import Mailer
 from course.office import Office
-from course.settings import Settings
+from course.settings import SendLimit, Settings
 from tests import postgres
 from tests.bench import learners
 from tests.world import found, make_home
 
 SECRET_KEY, HASH_KEY = "a secret for measuring", "a hash key for measuring"
+SIGN_UPS = SendLimit(count=1_000_000, window=timedelta(hours=1))  # no measurement is a flood
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 # Opens a new database of that name, or a copy of another one, and gives its URL.
@@ -99,6 +100,7 @@ class Installed:
             "PUBLIC_URL": settings.public_url,
             "SECRET_KEY": SECRET_KEY,
             "HASH_KEY": HASH_KEY,
+            "SIGNUP_LIMIT": f"{SIGN_UPS.count}/hour",
         }
 
     def set_time(self, moment: datetime) -> None:
@@ -119,6 +121,7 @@ def opened(
         secret_key=(SECRET_KEY,),
         hash_key=HASH_KEY,
         clock_file=folder / "clock",
+        signup_limit=SIGN_UPS,
     )
     made = Installed(settings, Database(url))
     made.set_time(learners.NOW)

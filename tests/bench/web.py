@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.client import HTTPConnection
 from itertools import count
@@ -15,13 +16,14 @@ from urllib.parse import urlencode
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, events, installation, webhooks
+from course import cohorts, enrollment, events, form_tokens, installation, webhooks
 from course.enrollment import Person
+from course.form_tokens import Purpose
 from course.models import Event, Subscriber
 from course.processes import ports
 from tests.bench.bodies import Body, bodies
 from tests.bench.figures import Figure, Rival
-from tests.bench.installed import HASH_KEY, Installed, Opener, build, opened, sqlite
+from tests.bench.installed import HASH_KEY, SECRET_KEY, Installed, Opener, build, opened, sqlite
 from tests.bench.learners import COURSE, NOW
 from tests.bench.plan import Plan, Say
 from tests.e2e.processes import eventually, running
@@ -129,9 +131,8 @@ class _Contest:
         def sign_up_till(ends: float) -> None:
             with closing(_connection(made)) as connection:
                 while time.perf_counter() < ends:
-                    form = {"email": self._address(), "name": "Robin", "zone": "Europe/Berlin"}
-                    content = urlencode(form).encode()
-                    assert _post(connection, f"/c/{COURSE}/signup", content, _FORM) == 202
+                    content, headers = _form(self._address(), next(self.numbers))
+                    assert _post(connection, f"/c/{COURSE}/signup", content, headers) == 202
 
         def visit(ends: float) -> None:
             with ThreadPoolExecutor(_VISITORS) as pool:
@@ -166,6 +167,15 @@ class _Contest:
 
     def _address(self) -> str:
         return f"visitor.{next(self.numbers)}@example.org"
+
+
+def _form(email: str, number: int) -> tuple[bytes, dict[str, str]]:
+    """As a browser sends it from a page that was open for a minute, each from another network."""
+    opened = datetime.now(UTC) - timedelta(minutes=1)
+    token = form_tokens.make(Purpose.FORM, opened, [SECRET_KEY])
+    form = {"email": email, "name": "Robin", "zone": "Europe/Berlin", "token": token}
+    network = f"10.{number // 256 % 256}.{number % 256}.1"
+    return urlencode(form).encode(), _FORM | {"X-Forwarded-For": network}
 
 
 # The server ---------------------------------------------------------------------------------------

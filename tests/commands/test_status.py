@@ -1,13 +1,15 @@
 """`status`: one screen, true at a glance, exit 3 when it needs somebody."""
 
 import json
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from course import tallies
 from course.mailer import Answer, Verdict
 from course.models import Installation
 from course.states import Mode
@@ -45,6 +47,7 @@ def test_a_quiet_installation_needs_nobody(world: World, minicourse: Minicourse)
         "next_release": None,
         "changes_not_live": [],
         "attention": [],
+        "sign_ups": {},
     }
     screen = minicourse("status").out
     assert len(screen.splitlines()) <= 24
@@ -159,3 +162,12 @@ def test_it_can_be_watched(
     assert answer.status == 0
     assert answer.out.count("sandbox") == 3
     assert minicourse("status", "--watch", "--json").status == 2
+
+
+def test_what_became_of_sign_ups_at_the_form_is_told(world: World, minicourse: Minicourse) -> None:
+    assert "the form" not in minicourse("status").out
+    with world.database.writing() as session:
+        for name in ("taken", "taken", "limited:network"):
+            tallies.note(session, name, datetime.now(UTC))
+    answer = minicourse("status")
+    assert re.search(r"the form +1 limited:network, 2 taken within a day", answer.out)

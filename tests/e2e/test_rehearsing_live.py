@@ -74,7 +74,7 @@ def test_each_step_turns_its_lines_and_nothing_is_turned_live(founded_home: Path
 
         # Who signed up meanwhile is asked for, and forgotten in words alone.
         page = visitor.get(f"{at.pages}/")
-        assert page.submit(email="anna@example.com").status == 202
+        assert page.sign_up(email="anna@example.com").status == 202
         assert person.sees() == (3, ["✗ sandbox"])
         last = person.types("live", "--rehearse", "--drop-sandbox")
         assert "forget 1 sandbox person, keep 0," in " ".join(last.stdout.split())

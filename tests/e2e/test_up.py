@@ -53,7 +53,7 @@ def test_an_empty_home_becomes_a_course_that_mails(tmp_path: Path, at: Addresses
     with running(home, "cli.py", "up", **at.settings) as up:
         eventually(at.are_served)
         page = visitor.get(f"{at.pages}/")
-        assert page.submit(email="anna@example.com", zone="Europe/Berlin").status == 202
+        assert page.sign_up(email="anna@example.com", zone="Europe/Berlin").status == 202
         eventually(lambda: mails(at, "anna@example.com"))
         (mail,) = mails(at, "anna@example.com")
         link = re.search(rf"{at.pages}/confirm/\S+", mail["text"])
@@ -151,6 +151,6 @@ def test_another_port_moves_the_links_too(founded_home: Path, at: Addresses) -> 
     with running(founded_home, "cli.py", "up", "--port", str(port), **at.settings):
         eventually(elsewhere.are_served)
         page = visitor.get(f"{elsewhere.pages}/")
-        assert page.submit(email="anna@example.com").status == 202
+        assert page.sign_up(email="anna@example.com").status == 202
         eventually(lambda: mails(at, "anna@example.com"))
         assert f"{elsewhere.pages}/confirm/" in mails(at, "anna@example.com")[0]["text"]

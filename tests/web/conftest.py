@@ -1,9 +1,11 @@
 """A real application on a real database: the course that comes with the program, published."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from course import cohorts, courses, installation, ledger, sources, tokens
+from course import cohorts, courses, form_tokens, installation, ledger, sources, tokens
 from course.clock import Clock
 from course.db import Database, migrate
+from course.form_tokens import Purpose
 from course.installation import SandboxKeys
 from course.models import Base, Cohort, Course, Delivery, Enrollment, Subscriber
 from course.sandbox.keys import KeyPair, make_key_pair
@@ -28,6 +31,14 @@ MONDAY = datetime(2030, 1, 7, 10, 0, tzinfo=UTC)
 HASH_KEY = "a key for hashes"
 SECRET = "a key for links"
 COURSE = "job-search"
+AUTHOR = "https://www.author.example"
+
+
+def form_of(html: str) -> tuple[str, dict[str, str]]:
+    """Where a page's first form goes, and what it brings when nothing is typed."""
+    action, rest = re.findall(r'<form method="post" action="([^"]+)"(.*?)</form>', html, re.S)[0]
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', rest)
+    return action, {name: unescape(value) for name, value in hidden}
 
 
 @dataclass
@@ -48,8 +59,25 @@ class World:
         self.clock_file.write_text(moment.isoformat())
 
     def sign_up(self, email: str = "ada@example.org", **fields: str) -> TestResponse:
+        """As a browser without a script does: what is asked once more is pressed once more."""
         form = {"email": email, "name": "Ada", "zone": "Europe/Berlin"} | fields
-        return self.client.post(f"/c/{COURSE}/signup", data=form)
+        return self.press(self.client.post(f"/c/{COURSE}/signup", data=form))
+
+    def press(self, answer: TestResponse, **fields: str) -> TestResponse:
+        """The one button, where a page has nothing else."""
+        if answer.status_code != 200:
+            return answer
+        action, given = form_of(answer.text)
+        return self.client.post(action, data=given | fields)
+
+    def sign_up_by_script(self, body: Any, origin: str = AUTHOR) -> TestResponse:
+        """From a page of the author's own site."""
+        headers = {"Origin": origin}
+        return self.client.post(f"/c/{COURSE}/signup", json=body, headers=headers)
+
+    def form_token(self, age: timedelta = timedelta(minutes=1)) -> str:
+        """As a page had it that was opened so long ago."""
+        return form_tokens.make(Purpose.FORM, datetime.now(UTC) - age, [SECRET])
 
     def enrollment(self, email: str = "ada@example.org") -> Enrollment:
         """The newest of this address."""
@@ -112,14 +140,15 @@ class World:
 
     def rows(self, model: type[Any]) -> list[Any]:
         with self.database.reading() as session:
-            return list(session.scalars(select(model).order_by(model.id)))
+            return list(session.scalars(select(model).order_by(*model.__table__.primary_key)))
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every table."""
+        """Every row of every table, but for what the guard counts."""
         with self.database.reading() as session:
             return {
                 table.name: [tuple(row) for row in session.execute(table.select())]
                 for table in Base.metadata.sorted_tables
+                if table.name not in ("bucket", "used_token", "tally")
             }
 
 
@@ -157,6 +186,7 @@ def app(home: Path) -> Flask:
         secret_key=(SecretStr(SECRET),),
         hash_key=SecretStr(HASH_KEY),
         clock_file=home / "clock",
+        signup_origins=(AUTHOR,),
     )
     return create_app(settings)
 

@@ -1,6 +1,5 @@
 """The form inside another site's page: framed there, and there alone; however old."""
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -9,16 +8,9 @@ from course.models import Cohort
 from course.states import CohortState
 from course.web.headers import CONTENT_SECURITY_POLICY
 
-from .conftest import COURSE, MONDAY, World
+from .conftest import COURSE, MONDAY, World, form_of
 
 EMBED = f"/c/{COURSE}/embed"
-
-
-def form_of(html: str) -> tuple[str, dict[str, str]]:
-    """Where a form goes, and what it brings when nothing is typed."""
-    (action,) = re.findall(r'<form method="post" action="([^"]+)"', html)
-    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html)
-    return action, dict(hidden)
 
 
 def test_any_site_may_frame_it(world: World) -> None:
@@ -54,25 +46,32 @@ def test_it_is_the_form_alone(world: World) -> None:
 
 
 def test_a_page_that_was_kept_for_a_week_still_signs_up(world: World) -> None:
-    """There is nothing in it that could run out: no token, no cookie, no cohort's name."""
+    """There is no cohort's name in it and no cookie; a token that ran out costs one more press."""
     answer = world.client.get(EMBED)
     assert "Set-Cookie" not in answer.headers
     action, hidden = form_of(answer.text)
-    assert hidden.keys() == {"cohort", "wording"}
+    assert hidden.keys() == {"cohort", "wording", "token"}
     assert hidden["cohort"] == ""
+    hidden["token"] = world.form_token(age=timedelta(days=7))
     before = world.rows(Cohort)[0].id
     world.set_front(state=CohortState.CLOSED, is_front=False)
     world.cohort("summer", front=True)
     world.set_time(MONDAY + timedelta(days=7))
     form = {"email": "ada@example.org", "name": "Ada", "zone": "Europe/Berlin"}
-    assert world.client.post(action, data=hidden | form).status_code == 202
+    answer = world.client.post(action, data=hidden | form)
+    assert answer.status_code == 200
+    assert world.press(answer).status_code == 202
     assert world.enrollment().cohort_id != before
 
 
-def test_the_same_page_of_any_day_is_the_same_to_the_letter(world: World) -> None:
-    first = world.client.get(EMBED).text
+def test_the_same_page_of_any_day_differs_in_its_token_alone(world: World) -> None:
+    def shown() -> str:
+        text = world.client.get(EMBED).text
+        return text.replace(form_of(text)[1]["token"], "")
+
+    first = shown()
     world.set_time(MONDAY + timedelta(days=7))
-    assert world.client.get(EMBED).text == first
+    assert shown() == first
 
 
 def test_a_closed_course_says_so_in_the_frame(world: World) -> None:

@@ -163,3 +163,46 @@ def test_each_post_is_one_line_with_what_became_of_it(
     assert post(world, body, signed(world, body)).status_code == 204
     (line,) = caplog.records
     assert (line.getMessage(), line.__dict__["unmatched"]) == ("events", 1)
+
+
+def test_a_busy_database_asks_the_provider_to_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'[{"event": "open", "email": "a@example.org"}]'
+
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(world.database, "patience_seconds", 0)
+    monkeypatch.setattr(events, "record", locked)
+    answer = post(world, body, signed(world, body))
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert world.rows(Event) == []
+
+
+def test_our_own_failure_is_a_500_that_says_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'[{"event": "open", "email": "a@example.org"}]'
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(events, "record", broken)
+    monkeypatch.setitem(world.client.application.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = post(world, body, signed(world, body))
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_words_of_a_mail_server_are_kept_as_one_printable_line(world: World) -> None:
+    world.join()
+    world.receive("welcome", MONDAY)
+    [one] = json.loads(delivered(world))
+    hostile = "550 \x1b[31m<script>alert(1)</script>\r\n\u202e{{ 7 * 7 }}"
+    body = json.dumps([one | {"event": "bounce", "type": "bounce", "reason": hostile}]).encode()
+    assert post(world, body, signed(world, body)).status_code == 204
+    reason = world.rows(Delivery)[-1].outcome_reason
+    assert reason.isprintable()
+    assert "550" in reason

@@ -57,7 +57,7 @@ def test_a_form_that_was_open_when_it_was_shown_is_answered_with_why(spring: Wor
     answer = spring.sign_up("kim@example.org")
     assert answer.status_code == 409
     assert "All places are taken" in answer.text
-    assert spring.client.post(f"/c/{COURSE}/signup", json={"email": "k@example.org"}).json
+    assert spring.sign_up_by_script({"email": "k@example.org"}).json
 
 
 def test_after_the_last_day_the_form_is_gone(spring: World) -> None:
