@@ -24,6 +24,7 @@ PURE = {
         "fields",
         "formats",
         "ics",
+        "bounds",
         "jinja",
         "markdown",
         "merging",
