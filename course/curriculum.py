@@ -150,9 +150,9 @@ class _Table(BaseModel):
 
 
 class Sender(_Table):
-    name: str = pydantic.Field(min_length=1)
-    email: str | None = None
-    reply_to: str | None = None
+    name: Line = pydantic.Field(min_length=1)
+    email: Line | None = None
+    reply_to: Line | None = None
 
 
 class Schedule(_Table):
