@@ -1,5 +1,5 @@
 # Everything starts from nothing but python3 and make; each target does its own set-up.
-.PHONY: help install upgrade demo up test e2e chaos bench lint format lock
+.PHONY: help install upgrade demo up test e2e chaos bench lint format lock audit
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -55,6 +55,18 @@ lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml
 	build/lock/bin/uv pip compile --quiet --upgrade --universal --all-extras --generate-hashes \
 		--no-emit-index-url \
 		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+# It asks a database of known weaknesses; without a network it fails and says so.
+audit: $(INSTALLED) ## Look for known weaknesses in what requirements.lock brings
+	@$(BIN)/python -m venv build/audit
+	@build/audit/bin/pip install --quiet pip-audit || { \
+	  echo "make audit needs the network: pip-audit cannot be fetched, and nothing was looked at." >&2; \
+	  exit 1; \
+	}
+	@build/audit/bin/pip-audit --requirement requirements.lock --disable-pip || { \
+	  echo "make audit found a weakness, or reached no network: see above. Renew with: make lock" >&2; \
+	  exit 1; \
+	}
 
 # The versions in requirements.lock and no others: pip refuses what does not have their hashes.
 $(INSTALLED): export PIP_DISABLE_PIP_VERSION_CHECK := 1

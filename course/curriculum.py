@@ -45,6 +45,11 @@ RESERVED_NAMES = frozenset(
 )
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
 LONGEST_WAIT = timedelta(days=366)
+# Letters of a file, and how many lessons; no mail program shows a longer mail, and a reader of TOML
+# in Python needs minutes for what is made to be slow.
+LONGEST_FILE = 200_000
+LONGEST_OF = {COURSE_FILE: 20_000, ABOUT_FILE: 50_000}
+MOST_LESSONS = 400
 DAILY_GAP_LIMIT = timedelta(hours=22)
 SHORTEST_RETENTION_DAYS = 30
 
@@ -145,9 +150,9 @@ class _Table(BaseModel):
 
 
 class Sender(_Table):
-    name: str = pydantic.Field(min_length=1)
-    email: str | None = None
-    reply_to: str | None = None
+    name: Line = pydantic.Field(min_length=1)
+    email: Line | None = None
+    reply_to: Line | None = None
 
 
 class Schedule(_Table):
@@ -383,6 +388,7 @@ def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
     """
     if not SLUG.match(slug):
         raise CourseError(f"{where or slug}: a course folder's name is made of a-z, 0-9 and -")
+    _check_size(files, where)
     head = _parse_course_file(files, where)
     if ABOUT_FILE not in files:
         raise CourseError(f"{where}{ABOUT_FILE}: is missing; it is the text of the course's page")
@@ -397,6 +403,17 @@ def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
     return course
 
 
+def _check_size(files: Mapping[str, str], where: str) -> None:
+    """Before anything is read: the time that it takes grows with the length."""
+    for name, text in files.items():
+        longest = LONGEST_OF.get(name, LONGEST_FILE)
+        if len(text) > longest:
+            place = name if name.startswith("templates/") else f"{where}{name}"
+            raise CourseError(f"{place}:1: is longer than {longest:,} letters; shorten it")
+    if sum(map(bool, map(LESSON_NAME.match, files))) > MOST_LESSONS:
+        raise CourseError(f"{where or '.'}: more than {MOST_LESSONS} lessons; make two courses")
+
+
 def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
     name = f"{where}{COURSE_FILE}"
     if COURSE_FILE not in files:
@@ -409,6 +426,8 @@ def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
         line = int(found[1]) if found else len(text.splitlines())
         message = re.sub(r" \(at .*\)$", "", str(error))
         raise CourseError(f"{name}:{line}: {message}") from None
+    except RecursionError:
+        raise CourseError(f"{name}:1: is nested too deeply") from None
     return validated(_CourseFile, data, name, text, first_line=1)
 
 

@@ -14,6 +14,9 @@ from course.errors import CourseError
 
 M = TypeVar("M", bound=BaseModel)
 
+# Subject, preview text and a few words. A reader of YAML in Python is slow.
+LONGEST = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -46,12 +49,14 @@ def split(place: str, text: str) -> Page:
 
 
 def _read(place: str, front: str) -> dict[str, Any]:
+    if len(front) > LONGEST:
+        raise CourseError(f"{place}:1: front matter is longer than {LONGEST:,} letters")
     try:
         data = yaml.load(front, _Loader) or {}  # noqa: S506 (a safe one)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
         raise CourseError(f"{place}:{line}: {error.problem or 'is not YAML'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that is none
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none
         raise CourseError(f"{place}:2: cannot be read: {error}") from None
     if not isinstance(data, dict):
         raise CourseError(f"{place}:2: front matter is lines like `subject: …`")
@@ -61,6 +66,13 @@ def _read(place: str, front: str) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """YAML as people mean it: `18:00` is no number in base 60, `010` none in base 8, and no key
     may stand there twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """No aliases: nine lines of them can stand for a thousand million words."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "write it out instead of *…", mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -4,7 +4,6 @@ can be asked for one person after the other.
 Pure: texts in, values out.
 """
 
-import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,8 +15,9 @@ from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateSyntaxError
 from jinja2.environment import Template
 from jinja2.exceptions import SecurityError, TemplateNotFound, UndefinedError
 from jinja2.exceptions import TemplateError as JinjaError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from course import bounds
+from course.bounds import Sandbox, bounded
 from course.errors import TemplateError
 
 Values = Mapping[str, Any]
@@ -31,32 +31,9 @@ class Part(StrEnum):
     HTML = "html"
 
 
-# No text that a mail needs is longer.
-_LONGEST = 100_000
-_WIDTH = re.compile(r"%[^a-zA-Z%]*?\d{5,}|%[^a-zA-Z%]*\*")
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Refuses what a short expression could make endless: powers, and texts of any length."""
-
-    intercepted_binops = frozenset({"**", "*", "%"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**":
-            raise SecurityError("powers (**) are not calculated here")
-        if operator == "*":
-            for text, times in ((left, right), (right, left)):
-                is_many = isinstance(text, str | list | tuple) and isinstance(times, int)
-                if is_many and len(text) * times > _LONGEST:
-                    raise SecurityError("a text so long is not made here")
-        if operator == "%" and isinstance(left, str) and _WIDTH.search(left):
-            raise SecurityError("a text so long is not made here")
-        return super().call_binop(context, operator, left, right)
-
-
 def make_environment(part: Part) -> Environment:
     """The sandbox in which authors' templates run: strict, without access to Python's insides."""
-    return _Sandbox(
+    return Sandbox(
         autoescape=part is Part.HTML,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -75,10 +52,12 @@ def evaluator(expression: nodes.Expr, environment: Environment) -> Callable[[Val
             return lambda values: values[name] or constant
     assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=expression.lineno)
     tree = nodes.Template([assign], lineno=1)
+    tree = bounded(tree)
     tree.set_environment(environment)
     run = environment.from_string(tree).root_render_func
 
     def evaluate(values: Values) -> Any:
+        bounds.begin()
         # `Template.new_context` would copy the values and all of Jinja's globals, for each person.
         context = environment.context_class(environment, cast(dict[str, Any], values), None, {})
         deque(run(context), maxlen=0)
@@ -96,7 +75,9 @@ class TreeLoader(BaseLoader):
     def load(self, environment: Environment, name: str, globals: Any = None) -> Template:
         if name not in self.trees:
             raise TemplateNotFound(name)
-        code = environment.compile(self.trees[name], name, name)
+        tree = bounded(self.trees[name])
+        tree.set_environment(environment)
+        code = environment.compile(tree, name, name)
         return Template.from_code(environment, code, globals or {})
 
 
@@ -117,10 +98,14 @@ class located:  # noqa: N801 (reads as a word in `with located(…)`)
     def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, TemplateError) or not isinstance(error, Exception):
             return
+        if isinstance(error, RecursionError):
+            error = SecurityError("goes on without end, or is nested too deeply")
         frames = [f for f in traceback.extract_tb(trace) if f.filename in self.sources]
         if isinstance(error, TemplateSyntaxError):
-            raise refused(error.name or "?", error.lineno, error.message or "") from None
-        if not frames and not isinstance(error, JinjaError):
+            file = error.name if error.name in self.sources else self.name
+            raise refused(file or "?", error.lineno, error.message or "") from None
+        # SyntaxError: Python's own limits, such as that of twenty loops in each other.
+        if not frames and not isinstance(error, JinjaError | SyntaxError):
             return
         file, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else (self.name, 1)
         words = str(error) if isinstance(error, UndefinedError | SecurityError) else repr(error)

@@ -64,7 +64,7 @@ def _block(token: Token, tokens: _Tokens, width: int) -> str:
         case "hr":
             return "* * *"
         case "html_block":
-            return _wrap(re.sub(r"<[^>]*>", " ", token.content), width)
+            return _wrap(re.sub(r"<[^<>]*>", " ", token.content), width)
         case _:
             return ""
 

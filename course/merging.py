@@ -19,6 +19,8 @@ from jinja2.environment import Template
 from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
+from course import bounds
+from course.bounds import METHODS
 from course.jinja import Part, TreeLoader, Values, evaluator, located, make_environment, refused
 
 # One truth for each test: true, false, or the words of the error that asking it raised.
@@ -29,11 +31,6 @@ Key = tuple[bool | str, ...]
 FILTERS = frozenset(
     "abs capitalize center count d default first float int join last length list lower replace "
     "reverse round string sum title trim truncate unique upper urlencode wordcount".split()
-)
-METHODS = frozenset(
-    "capitalize casefold count endswith find get isalpha isdigit islower istitle isupper join "
-    "lower lstrip partition removeprefix removesuffix replace rpartition rsplit rstrip split "
-    "splitlines startswith strip swapcase title upper zfill".split()
 )
 _OWN_NODES = (
     nodes.Const,
@@ -123,6 +120,7 @@ class Splitter:
         """
         environment = make_environment(part)
         closure = _Closure(environment, sources, self.fields)
+        bounds.begin()
         # What is made of constants alone is calculated at once, and may fail at once.
         with located(sources, name):
             closure.follow(name)
@@ -166,6 +164,7 @@ class Split:
     def render(self, context: Values, key: Key) -> str:
         """The text with merge tags, for everyone of that key; raises TemplateError."""
         truths = {_test_name(number): _revived(truth) for number, truth in enumerate(key)}
+        bounds.begin()
         with located(self.sources):
             return self.template.render({**context, **truths})
 
@@ -202,6 +201,8 @@ class _Closure:
         if name in self.trees:
             return
         tree = self.trees[name] = self._parse(name)
+        if bounds.size(tree) > bounds.MOST_NODES:
+            raise refused(name, 1, "has too many words of the template language")
         for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
             for target in self._targets(name, node):
                 if target in self.sources:

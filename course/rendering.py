@@ -19,7 +19,7 @@ from css_inline import CSSInliner
 from jinja2 import nodes
 from markupsafe import Markup
 
-from course import curriculum, fields, front_matter, markdown
+from course import bounds, curriculum, fields, front_matter, markdown
 from course.curriculum import Course, Lesson
 from course.dates import Dates, zone_name
 from course.errors import CourseError, NotFoundError, TemplateError
@@ -189,7 +189,7 @@ class Message:
         return Skeleton(subject, text, html, tags)
 
     def _html(self, context: Mapping[str, Any], key: Key) -> str:
-        body = markdown.to_html(self._body[Part.HTML].render(context, key))
+        body = self._fitting(markdown.to_html(self._rendered_body(Part.HTML, key)))
         title = _one_line(self._title[Part.HTML].render(context, key))
         preheader = _one_line(self._preheader.render(context, key))
         # All three were made by autoescaping templates or by Markdown; values come in later.
@@ -201,7 +201,7 @@ class Message:
         return inlined
 
     def _text(self, context: Mapping[str, Any], key: Key) -> str:
-        body = markdown.to_text(self._body[Part.TEXT].render(context, key))
+        body = self._fitting(markdown.to_text(self._rendered_body(Part.TEXT, key)))
         page = self._layout[Part.TEXT].render(
             {
                 **context,
@@ -213,6 +213,17 @@ class Message:
         )
         self._require_whole(body, page)
         return page.strip() + "\n"
+
+    def _rendered_body(self, part: Part, key: Key) -> str:
+        return self._fitting(self._body[part].render(self._draft.context, key))
+
+    def _fitting(self, text: str) -> str:
+        """What follows reads all of it, some of it more than once."""
+        if len(text) > bounds.LONGEST:
+            body = self._draft.body
+            words = f"the text is longer than {bounds.LONGEST:,} letters; no mail program shows it"
+            raise refused(body.file, body.line, words)
+        return text
 
     def _require_whole(self, body: str, page: str) -> None:
         """A layout that changes `{{ body }}` would break the tags in it."""

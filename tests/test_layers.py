@@ -21,6 +21,7 @@ PURE = {
         "fields",
         "formats",
         "ics",
+        "bounds",
         "jinja",
         "machines",
         "markdown",

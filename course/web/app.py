@@ -17,6 +17,7 @@ from course.web.confirming import confirming
 from course.web.health import health
 from course.web.hooks import hooks
 from course.web.leaving import leaving
+from course.web.openapi import openapi
 from course.web.own_page import own_page
 from course.web.pages import pages
 from course.web.proofs import proofs
@@ -56,7 +57,7 @@ def create_app(
     headers.protect(app)
     errors.explain(app)
     theirs = (confirming, leaving, own_page, again, proofs)
-    for blueprint in (pages, signup, *theirs, sample_links, hooks, health):
+    for blueprint in (pages, signup, *theirs, sample_links, hooks, health, openapi):
         app.register_blueprint(blueprint)
     return app
 

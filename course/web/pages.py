@@ -1,5 +1,6 @@
 """The pages that anybody may see: the list of courses, a course with its form, its colours."""
 
+from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Response, make_response
@@ -19,6 +20,7 @@ pages = Blueprint("pages", __name__)
 # Unlike in a mail, HTML of the author's own is shown as text: a page is open to everybody, and an
 # imported course may not turn it into something else.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_in_html = lru_cache(maxsize=16)(_markdown.render)
 
 
 @pages.get("/")
@@ -71,7 +73,7 @@ def show_course(
         "course",
         400 if error else 200,
         live=door.live,
-        about=_markdown.render(curriculum.about),
+        about=_in_html(curriculum.about),
         begins=cohort.starts_on,
         has_begun=places.has_begun(cohort, curriculum, site().now()),
         latecomers=cohort.latecomers,
