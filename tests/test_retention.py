@@ -37,6 +37,7 @@ def told(world: World) -> None:
         world.join(email)
     for row in world.rows():
         for word in ("processed", "delivered", "open", "click"):
+            world.pass_time(minutes=1)  # at once, it would have been a machine
             hear(world, row.id, word, url="https://example.com/", sg_machine_open=False)
 
 

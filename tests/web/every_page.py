@@ -122,7 +122,10 @@ def presses(people: Cast) -> Iterator[Visit]:
     """What pressing shows, in an order in which each can happen."""
     course, own = f"/c/{COURSE}", people.tokens["active"]
     yield Visit("form error", f"{course}/signup", {"email": "nonsense"}, 400)
-    yield Visit("sent", f"{course}/signup", {"email": "visitor@example.org"}, 202)
+    visitor = {"email": "visitor@example.org"}
+    yield Visit("asked once more", f"{course}/signup", visitor)
+    token = people.world.form_token()
+    yield Visit("sent", f"{course}/signup", visitor | {"token": token}, 202)
     yield Visit("closed to a form", f"{course}/signup", {"email": "v@x.org", "cohort": "full"}, 409)
     yield Visit("own page refuses", f"/manage/{own}/pause", {"until": "x"}, 400, private=True)
     yield Visit("expired, again", f"{people.confirm['expired']}/again", {}, private=True)
