@@ -1,5 +1,6 @@
 """Fixtures that every test may use: an environment without settings, and a founded database."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,20 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that sets the logs up does so for the whole process."""
+    root, names = (
+        logging.getLogger(),
+        (None, "course", "scheduler", "course.batch", "course.web.hooks"),
+    )
+    handlers, levels = list(root.handlers), {name: logging.getLogger(name).level for name in names}
+    yield
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 _load, _loaded = rendering.load_course, dict[object, CompiledCourse]()

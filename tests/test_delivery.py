@@ -94,10 +94,11 @@ def test_a_fault_in_one_of_several_calls_ends_the_tick(world: World) -> None:
     world.provider.answer = answer
     with pytest.raises(RuntimeError, match="disk is full"):
         world.tick()
-    assert states(world)["sending"] == 1000
+    lost = states(world)["sending"]
+    assert lost in (500, 1000)  # whichever call came second
     world.provider.answer = lambda _: TAKEN
     world.tick()
-    assert states(world) == {"accepted": 2500, "sending": 1000}
+    assert states(world) == {"accepted": 3500 - lost, "sending": lost}
 
 
 def test_each_person_gets_complete_headers_and_our_id_but_no_address_in_it(world: World) -> None:
