@@ -110,12 +110,13 @@ def backup(target: str, force: bool, keep: int | None, as_json: bool) -> None:
 def restore(file: Path, as_json: bool) -> None:
     """Put a backup back, and hold all mail.
 
-    There may be no database yet, and nothing leaves until you release it. Keys
-    that do not fit are refused before anything is changed. `minicourse db check`
-    runs on the result: exit 3 when it finds something.
+    There may be no database yet: move the old one out of the way. Nothing leaves
+    until you release it. Keys that do not fit are refused before anything is
+    changed. `minicourse db check` runs on the result: exit 3 when it finds
+    something.
 
     \b
-    Example, once the old database is out of the way:
+    Example:
       minicourse db restore monday.db
     """
     settings = Settings.load()
