@@ -1,5 +1,5 @@
 # Everything starts from nothing but python3 and make; each target does its own set-up.
-.PHONY: help install upgrade demo up test e2e chaos bench lint format lock audit
+.PHONY: help install upgrade demo up test e2e chaos bench reference lint format lock audit
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -39,6 +39,9 @@ chaos: $(INSTALLED) ## Prove for minutes, under fire, that nothing is lost and n
 
 bench: $(INSTALLED) ## Measure what sending costs, beside what else one could do
 	$(BIN)/python -m tests.bench $(ARGS)
+
+reference: $(INSTALLED) ## Write docs/cli.md anew, from the commands' own help
+	$(BIN)/python -m tests.reference
 
 lint: $(INSTALLED) ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ what next; 2: the command was not written as `--help` says; 3: attention needed.
 import errno
 import importlib
 import os
+import platform
 import sys
 
 import click
@@ -34,6 +35,7 @@ COMMANDS = {
     "note": ("note", "One mail to chosen people of a course, outside of its lessons."),
     "db": ("database", "The database: backup, restore, copy, check, prune."),
     "service": ("service", "Files for systemd, Caddy, cron: print."),
+    "completion": ("completion", "Let bash, zsh or fish finish words."),
     "web": ("processes", "Serve the pages and the webhook."),
     "scheduler": ("processes", "Release lessons when they are due, for ever."),
     "worker": ("processes", "Send what the scheduler hints at: one of a fleet."),
@@ -50,6 +52,8 @@ class _LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"course.commands.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name)
+        if _completes():
+            importlib.import_module("course.commands.completion").offer_names(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -58,7 +62,11 @@ class _LazyGroup(click.Group):
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="minicourse", prog_name="minicourse")
+@click.version_option(
+    package_name="minicourse",
+    prog_name="minicourse",
+    message=f"%(prog)s %(version)s, on Python {platform.python_version()}",
+)
 def minicourse() -> None:
     """E-mail mini-courses: every lesson on time, never twice, easy to leave.
 
@@ -75,6 +83,8 @@ def main() -> None:
     try:
         _run()
     except Exception as error:
+        if _completes():  # a trace between the words that somebody types helps nobody
+            sys.exit(1)
         words = _in_one_line(error)
         if words is None:
             raise
@@ -82,11 +92,16 @@ def main() -> None:
         sys.exit(1)
 
 
+def _completes() -> bool:
+    """Whether a shell asks how a word may go on."""
+    return "_MINICOURSE_COMPLETE" in os.environ
+
+
 def _run() -> None:
     """What is still in stdout's buffer is written here, where a failure can be told."""
     try:
         try:
-            minicourse()
+            minicourse(prog_name="minicourse")  # whatever file it was started by
         finally:
             if sys.stdout:  # None where it was closed before the start
                 sys.stdout.flush()

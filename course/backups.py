@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from course.placing import placed
 from course.settings import Settings
 
 _PAGES = 2000  # a step; between two of them Ctrl-C is heard
+Told = Callable[[int, int], None]  # so many pages are copied, of so many
 _NAME = re.compile(r"minicourse-\d{8}-\d{6}\.(db|dump)")
 
 
@@ -42,7 +44,12 @@ class Backup:
     removed: tuple[Path, ...] = ()
 
 
-def back_up(settings: Settings, file: Path, *, overwrite: bool = False) -> Backup:
+def untold(done: int, total: int) -> None: ...
+
+
+def back_up(
+    settings: Settings, file: Path, *, overwrite: bool = False, told: Told = untold
+) -> Backup:
     """Write the database to this file, and the keys in use beside it."""
     keys = _usable_keys(settings)
     if not overwrite:
@@ -52,17 +59,20 @@ def back_up(settings: Settings, file: Path, *, overwrite: bool = False) -> Backu
     keys.write(keys_of(file))  # first: there is never a backup without its keys
     with placed(file) as part:
         if settings.database_path is not None:
-            copy(settings.database_path, part)
+            copy(settings.database_path, part, told)
         else:
             dumps.dump(settings.database, part)
     return Backup(file, keys_of(file), file.stat().st_size)
 
 
-def back_up_into(settings: Settings, folder: Path, now: datetime, keep: int | None) -> Backup:
+def back_up_into(
+    settings: Settings, folder: Path, now: datetime, keep: int | None, told: Told = untold
+) -> Backup:
     """Write it to a file named by the time, and remove the oldest of that kind beyond `keep`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ending = "db" if settings.database_path is not None else "dump"
-    made = back_up(settings, folder / f"minicourse-{now.astimezone(UTC):%Y%m%d-%H%M%S}.{ending}")
+    file = folder / f"minicourse-{now.astimezone(UTC):%Y%m%d-%H%M%S}.{ending}"
+    made = back_up(settings, file, told=told)
     removed = tuple(_oldest(folder, keep)) if keep is not None else ()
     for file in removed:
         file.unlink()
@@ -85,7 +95,7 @@ def before_migration(settings: Settings) -> Path | None:
     return target
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, told: Told = untold) -> None:
     """A database file to another, while others read and write it; the copy is one file."""
     uri = f"{source.resolve().as_uri()}?mode=rw"
     if not os.access(source, os.W_OK):
@@ -98,7 +108,12 @@ def copy(source: Path, target: Path) -> None:
             # One snapshot for all steps: else each write of another's would begin the copy anew.
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            reader.backup(writer, pages=_PAGES, sleep=0)
+            reader.backup(
+                writer,
+                pages=_PAGES,
+                sleep=0,
+                progress=lambda _, left, total: told(total - left, total),
+            )
             writer.execute("PRAGMA journal_mode=DELETE")
             (found,) = writer.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:

@@ -185,6 +185,7 @@ class Batch:
             return
         self._settle(call.parcel, call.crossed, answer)
         self._tell(call, answer)
+        self.office.answered(len(call.parcel.ids))
         self.office.reached("settled")
 
     def _tell(self, call: "Call", answer: Answer) -> None:

@@ -17,16 +17,21 @@ from course.settings import Settings
 def unobserved(label: str) -> None: ...
 
 
+def uncounted(mails: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Office:
     """What sending needs, put together by an edge. `reached` hears of each step by name, so that
-    a test can end the process there."""
+    a test can end the process there; `answered`, how many mails each answer was about, so that a
+    person can watch."""
 
     database: Database
     settings: Settings
     mailer: Mailer
     clock: Clock
     reached: Callable[[str], None] = unobserved
+    answered: Callable[[int], None] = uncounted
 
     @property
     def site(self) -> Site:

@@ -25,8 +25,12 @@ from course.settings import Settings
 from course.states import DeliveryState, HoldKind
 
 _RANGE = 5000  # rows
+Told = Callable[[int], None]  # so many more rows are done
 # The last tables of all: without an installation nothing can start on the target.
 _OWN = {Identity.__tablename__, Installation.__tablename__}
+
+
+def untold(rows: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,26 +159,29 @@ def under_way(order: Order, source: Database) -> int:
 # Copying ------------------------------------------------------------------------------------------
 
 
-def copy(source: Database, target: Database, say: Callable[[str], None]) -> None:
-    """Make every table equal to what the source has now, while the source goes on."""
+def copy(source: Database, target: Database, told: Told) -> None:
+    """Make every table equal to what the source has now, while the source goes on. `told` hears of
+    the rows, some thousand at a time."""
     for table in tables():
         with source.reading() as session:
-            rows = _make_equal(session, target, table, _plain(table))
-        say(f"{table.name}: {rows:,} rows")
+            _make_equal(session, target, table, _plain(table), told)
 
 
-def finish(order: Order, source: Database, target: Database, hold_id: int) -> list[Same]:
-    """Once more, while nobody writes to the source; then the target is the one that sends."""
+def finish(
+    order: Order, source: Database, target: Database, hold_id: int, told: Told = untold
+) -> list[Same]:
+    """Once more, while nobody writes to the source; then the target is the one that sends. `told`
+    hears of each row twice."""
     with source.writing() as locked:
         _lock(locked)
         for table in tables():
-            _make_equal(locked, target, table, _plain(table))
+            _make_equal(locked, target, table, _plain(table), told)
         for table in reversed(tables()):
             _remove_gone(locked, target, table)
         for table in tables():
             if len(_plain(table)) < len(table.columns):
                 _make_equal(locked, target, table, list(table.columns))
-        found = [_compare(locked, target, table) for table in tables()]
+        found = [_compare(locked, target, table, told) for table in tables()]
         with target.writing() as session:
             _bring_to_life(session, locked, order, hold_id)
     return found
@@ -216,10 +223,13 @@ def _plain(table: Table) -> list[Column[Any]]:
 
 
 def _make_equal(
-    session: Session, target: Database, table: Table, columns: Sequence[Column[Any]]
-) -> int:
-    """Write what differs, range after range; returns how many rows were looked at."""
-    total = 0
+    session: Session,
+    target: Database,
+    table: Table,
+    columns: Sequence[Column[Any]],
+    told: Told = untold,
+) -> None:
+    """Write what differs, range after range."""
     for span in _spans(session, table):
         wanted = _rows(session, table, columns, span)
         with target.reading() as reading:
@@ -228,8 +238,7 @@ def _make_equal(
             different = [row for key, row in wanted.items() if there.get(key) != row]
             with target.writing() as writing:
                 _write(writing, table, columns, different)
-        total += len(wanted)
-    return total
+        told(len(wanted))
 
 
 def _remove_gone(session: Session, target: Database, table: Table) -> None:
@@ -243,7 +252,7 @@ def _remove_gone(session: Session, target: Database, table: Table) -> None:
                 writing.execute(delete(table).where(_is(table, key)))
 
 
-def _compare(session: Session, target: Database, table: Table) -> Same:
+def _compare(session: Session, target: Database, table: Table, told: Told) -> Same:
     """Both read again, every row and every value."""
     columns, total, digest = list(table.columns), 0, hashlib.sha256()
     for span in _spans(session, table):
@@ -257,6 +266,7 @@ def _compare(session: Session, target: Database, table: Table) -> Same:
                 "writing to the target? End it, and run the same command again."
             )
         total += len(wanted)
+        told(len(wanted))
         digest.update(ours)
     return Same(str(table.name), total, digest.hexdigest())
 

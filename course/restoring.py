@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
 from course import audit, backups, dumps, erasures, holds, keys, soundness, wiping
+from course.backups import Told, untold
 from course.db import (
     Database,
     Standing,
@@ -54,24 +55,24 @@ class Order:
     real: datetime
 
 
-def restore(settings: Settings, order: Order) -> Restored:
+def restore(settings: Settings, order: Order, told: Told = untold) -> Restored:
     """Put the backup where the settings look for the database; there may be none yet."""
     _require_kind(settings, order.file)
     in_use, to_write = keys.for_backup(settings, order.file)
     if settings.database_path is not None:
-        return _restore_file(settings, order, in_use, to_write)
+        return _restore_file(settings, order, in_use, to_write, told)
     return _restore_dump(settings, order, in_use)
 
 
 def _restore_file(
-    settings: Settings, order: Order, in_use: Keys, to_write: Path | None
+    settings: Settings, order: Order, in_use: Keys, to_write: Path | None, told: Told
 ) -> Restored:
     path = settings.database_path
     assert path is not None
     _require_nothing_at(path, order.now)
     path.parent.mkdir(parents=True, exist_ok=True)
     with placed(path) as part:
-        backups.copy(order.file, part)
+        backups.copy(order.file, part, told)
         aside = settings.model_copy(update={"database_url": f"sqlite:///{part}"})
         with opened(aside) as database:
             _require_usable(database, aside, order.file)

@@ -37,6 +37,12 @@ class Outcome:
     next_release: Release | None
 
 
+def count(office: Office) -> int:
+    """About how many mails `send_all` has to look at."""
+    with office.database.reading() as session:
+        return due.backlog(session, office.clock.now(), office.clock.real()).due
+
+
 def send_all(office: Office) -> Outcome:
     """Send all that is due now. Nothing is waited for, but the first request goes as a probe even
     while answers are being lost."""

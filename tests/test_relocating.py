@@ -154,8 +154,10 @@ def test_what_changed_while_it_was_copied_is_in_the_copy(
 def test_a_copy_that_broke_off_goes_on(world: World, order: Order, target: Database) -> None:
     live(world)
 
-    def break_off(line: str) -> None:
-        if line.startswith("enrollment"):
+    names = [table.name for table in relocating.tables()]
+
+    def break_off(_rows: int) -> None:  # each of these small tables is told of once
+        if names.pop(0) == "enrollment":
             raise KeyboardInterrupt
 
     relocating.begin(order, world.database, target)

@@ -13,6 +13,7 @@ import click
 from course import backups, pruning, relocating, restoring, setup, soundness
 from course.clock import Clock
 from course.commands import context
+from course.commands.bars import bar
 from course.commands.context import (
     ATTENTION,
     dry_run_option,
@@ -87,11 +88,12 @@ def backup(target: str, force: bool, keep: int | None, as_json: bool) -> None:
     if keep is not None and not into_folder:
         raise click.UsageError(f"--keep goes with a folder: {target}/ --keep {keep}")
     settings = Settings.load()
-    if into_folder:
-        now = Clock(None).now()  # the real one: two of a rehearsal's backups differ in name
-        made = backups.back_up_into(settings, Path(target), now, keep)
-    else:
-        made = backups.back_up(settings, Path(target), overwrite=force)
+    with bar("Copying") as seen:
+        if into_folder:
+            now = Clock(None).now()  # the real one: two of a rehearsal's backups differ in name
+            made = backups.back_up_into(settings, Path(target), now, keep, seen.reach)
+        else:
+            made = backups.back_up(settings, Path(target), overwrite=force, told=seen.reach)
     if as_json:
         files = {"file": str(made.file), "keys": str(made.keys), "bytes": made.bytes}
         print_json(files | {"removed": [str(path) for path in made.removed]})
@@ -108,19 +110,20 @@ def backup(target: str, force: bool, keep: int | None, as_json: bool) -> None:
 def restore(file: Path, as_json: bool) -> None:
     """Put a backup back, and hold all mail.
 
-    There may be no database yet, and nothing leaves until you release it. Keys
-    that do not fit are refused before anything is changed. `minicourse db check`
-    runs on the result: exit 3 when it finds something.
+    There may be no database yet: move the old one out of the way. Nothing leaves
+    until you release it. Keys that do not fit are refused before anything is
+    changed. `minicourse db check` runs on the result: exit 3 when it finds
+    something.
 
     \b
-    Example, once the old database is out of the way:
+    Example:
       minicourse db restore monday.db
     """
     settings = Settings.load()
     clock = Clock(settings.clock_file)
-    with alone_in(settings.home, f"db restore {file}"):
+    with alone_in(settings.home, f"db restore {file}"), bar("Copying") as seen:
         order = Order(file, getpass.getuser(), clock.now(), clock.real())
-        restored = restoring.restore(settings, order)
+        restored = restoring.restore(settings, order, seen.reach)
     if as_json:
         print_json(_restored(settings, restored))
     else:
@@ -207,9 +210,11 @@ def _move(order: relocating.Order, from_: Database, to: Database, as_json: bool)
     while count := relocating.under_way(order, from_):
         say(f"{count} mails are on their way still; waiting for their end.")
         time.sleep(_BREATH_SECONDS)
-    relocating.copy(from_, to, say)
+    with bar("Copying", lambda: sum(relocating.count(from_).values())) as seen:
+        relocating.copy(from_, to, seen.advance)
     say("Comparing every row, while the source takes nothing new …")
-    same = relocating.finish(order, from_, to, hold)
+    with bar("Comparing", lambda: 2 * sum(relocating.count(from_).values())) as seen:
+        same = relocating.finish(order, from_, to, hold, seen.advance)
     if as_json:
         found = {"from": shown(order.source), "to": shown(order.target), "source_hold": hold}
         print_json(found | {"tables": same})
@@ -278,6 +283,12 @@ def _days(_: click.Context, __: click.Parameter, value: str | None) -> timedelta
     return timedelta(days=int(found[1]))
 
 
+def _to_prune(here: context.Context, before: datetime | None) -> int:
+    with here.raw_database.reading() as session:
+        found = pruning.count(session, here.now, before)
+    return found.sign_ups + found.events
+
+
 @db.command()
 @click.option("--events-older-than", metavar="DAYS", callback=_days, help="Such as 365d.")
 @dry_run_option
@@ -302,7 +313,8 @@ def prune(events_older_than: timedelta | None, dry_run: bool, as_json: bool) -> 
         with here.raw_database.reading() as session:
             found = pruning.count(session, here.now, before)
     else:
-        found = pruning.prune(here.raw_database, here.now, before)
+        with bar("Pruning", lambda: _to_prune(here, before)) as seen:
+            found = pruning.prune(here.raw_database, here.now, before, seen.advance)
     if as_json:
         print_json(found)
         return

@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -59,8 +59,11 @@ def export(chosen: Selection, form: str, output: Path | None, gdpr: str | None) 
     database = load().database
     with database.reading() as session:
         found = Export(session, chosen)
-    shown = bar("Exporting", found.total) if output else nullcontext(lambda _: None)
-    with _file(output) as target, shown as told:
+    with (
+        _file(output) as target,
+        # Where the lines themselves are seen, a bar would stand among them.
+        bar("Exporting", found.total, is_wanted=not target.isatty()) as shown,
+    ):
         write = (_csv if form == "csv" else _jsonl)(target, found.fields)
         done, beyond = 0, 0
         while True:
@@ -69,7 +72,7 @@ def export(chosen: Selection, form: str, output: Path | None, gdpr: str | None) 
             if not learners:
                 break
             write(learners)
-            told(done := done + len(learners))
+            shown.reach(done := done + len(learners))
     if output:
         click.echo(f"{done:,} written to {output}")
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,7 +15,7 @@ import click
 from sqlalchemy.orm import Session
 
 from course import audit, cohorts, courses, formats, importing, installation
-from course.commands.bars import bar
+from course.commands.bars import Bar, bar
 from course.commands.context import (
     Context,
     ask,
@@ -270,7 +270,7 @@ class _Walk:
     job: _Job
     sheet: Sheet
     doubles: Doubles
-    told: Callable[[int], None]
+    bar: Bar
     found: Telling
     size: int = importing.MOST
 
@@ -280,7 +280,7 @@ class _Walk:
             sifted = self.doubles.sift(batch)
             self.found.add_doubles(twice=sifted.twice, mended=sifted.mended, against=sifted.against)
             yield sifted.items
-            self.told(batch[-1].line)
+            self.bar.reach(batch[-1].line)
 
 
 @contextmanager
@@ -288,11 +288,11 @@ def _walk(job: _Job, what: str, *, dry_run: bool, is_told: bool) -> Iterator[_Wa
     with (
         _opened(job, is_told=is_told) as sheet,
         Doubles() as doubles,
-        bar(what, job.order.lines) as told,
+        bar(what, job.order.lines) as shown,
     ):
         found = Telling(job.cohort, job.today, job.context.settings.send_limit, dry_run)
         found.form = sheet.format.name
-        yield _Walk(job, sheet, doubles, told, found)
+        yield _Walk(job, sheet, doubles, shown, found)
 
 
 def _preview(job: _Job) -> Telling:

@@ -1,6 +1,5 @@
 """`minicourse note`: one Markdown file to chosen active people."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -8,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy.orm import Session
 
 from course import audit, checking, courses, holds, note_file, notes, recipients
 from course.checking.findings import Severity
+from course.commands.bars import bar
 from course.commands.check import show_findings
 from course.commands.choosing import selection_options
 from course.commands.context import (
@@ -216,14 +214,10 @@ def _send(
         lambda s: notes.order(s, course, written, who=context.who, now=context.now, why=why)
     )
     planned = 0
-    # Silent where there is no terminal.
-    with Progress(
-        transient=True, disable=not sys.stderr.isatty(), console=Console(stderr=True)
-    ) as progress:
-        bar = progress.add_task("planning", total=total)
+    with bar("Planning", total) as shown:
         for count in notes.plan_all(database.run, course, written, whom, moment, context.now):
             planned += count
-            progress.advance(bar, count)
+            shown.advance(count)
     return planned
 
 
@@ -378,10 +372,12 @@ def cancel(name: str, dry_run: bool, yes: bool) -> None:
     if line.pending > 1:
         ask(f"{course}/{line.note}: cancel {told}?", yes)
     total = 0
-    while count := context.raw_database.run(
-        lambda s: notes.cancel_some(s, notes.named(s, f"{course}/{line.note}"), context.now)
-    ):
-        total += count
+    with bar("Cancelling", line.pending) as shown:
+        while count := context.raw_database.run(
+            lambda s: notes.cancel_some(s, notes.named(s, f"{course}/{line.note}"), context.now)
+        ):
+            total += count
+            shown.advance(count)
     context.raw_database.run(
         lambda s: audit.record(
             s, context.who, "note cancel", context.now, course=course, note=line.note, mails=total

@@ -10,6 +10,7 @@ from functools import partial
 import click
 
 from course import evidence, resolving, retries
+from course.commands.bars import bar
 from course.commands.context import (
     Context,
     ask,
@@ -147,10 +148,12 @@ def _ask(doubts: list[Doubt], order: Order, *, yes: bool) -> None:
 def _resolve(context: Context, which: Which, order: Order, why: str) -> Resolved:
     """Batch by batch, so that nobody else waits long."""
     total = Resolved()
-    while done := context.raw_database.run(
-        lambda s: resolving.resolve(s, which, order, who=context.who, why=why, now=context.now)
-    ):
-        total += done
+    with bar("Resolving") as shown:
+        while done := context.raw_database.run(
+            lambda s: resolving.resolve(s, which, order, who=context.who, why=why, now=context.now)
+        ):
+            total += done
+            shown.advance(done.decided + done.unwanted)
     return total
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 from sqlalchemy.orm import Session
 
 from course import audit, brake, catalog, cohorts, copies, courses, due, holds, overview
+from course.commands.bars import bar
 from course.commands.context import (
     ROWS,
     Context,
@@ -66,7 +68,9 @@ def due_(dry_run: bool, as_json: bool) -> None:
     require_sandbox(context.settings)
     from course import sending  # only those who send need it
 
-    outcome = sending.send_all(context.office)
+    office = context.office
+    with bar("Sending", lambda: sending.count(office)) as shown:
+        outcome = sending.send_all(replace(office, answered=shown.advance))
     if as_json:
         print_json(outcome)
     else:

@@ -32,7 +32,9 @@ _STEPS = """\
 def sendgrid() -> None:
     """The SendGrid account: have its events come here.
 
-    Begin with: minicourse sendgrid setup
+    \b
+    Example:
+      minicourse sendgrid setup --steps
     """
 
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
 from course import moving, selecting, steering, tags
+from course.commands.bars import bar
 from course.commands.choosing import selection_options
 from course.commands.context import (
     ROWS,
@@ -261,23 +262,27 @@ def _look(context: Context, order_of: OrderOf, whom: Whom) -> tuple[list[int], T
     told = Told()
     with context.raw_database.reading() as session:
         ids, order = whom.ids(session), order_of(session)
-        for batch in _batches(ids):
-            told.add(steering.look(session, order, batch, context.now))
-            session.expunge_all()
+        with bar("Looking", len(ids)) as shown:
+            for batch in _batches(ids):
+                told.add(steering.look(session, order, batch, context.now))
+                session.expunge_all()
+                shown.advance(len(batch))
     return ids, told
 
 
 def _do(context: Context, order_of: OrderOf, whom: Whom, ids: Sequence[int]) -> Told:
     """Batch by batch, so that nobody else waits long."""
     told = Told(is_done=True)
-    for batch in _batches(ids):
 
-        def give(session: Session, batch: Sequence[int] = batch) -> list[Judged]:
-            return steering.give(
-                session, order_of(session), batch, who=context.who, now=context.now, why=whom.why
-            )
+    def give(session: Session, batch: Sequence[int]) -> list[Judged]:
+        return steering.give(
+            session, order_of(session), batch, who=context.who, now=context.now, why=whom.why
+        )
 
-        told.add(context.raw_database.run(give))
+    with bar("Learners", len(ids)) as shown:
+        for batch in _batches(ids):
+            told.add(context.raw_database.run(partial(give, batch=batch)))
+            shown.advance(len(batch))
     return told
 
 

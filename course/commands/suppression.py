@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from course import audit, barring, courses, installation, suppressions, syncing
 from course.account import AccountError
 from course.barring import Barred
+from course.commands.bars import Bar, bar
 from course.commands.context import (
     Context,
     address,
@@ -31,6 +32,7 @@ from course.commands.context import (
 from course.commands.privacy import explained, print_array, provider
 from course.errors import InvalidInputError, RefusedError
 from course.people import email_hash, mask_within, parse_email
+from course.provider_lists import NAMES
 from course.states import SuppressionReason
 from course.syncing import Synced
 from course.wording import counted
@@ -296,12 +298,15 @@ def import_(
     total = Barred()
     with here.raw_database.reading() as session:
         course_id = _course_id(session, course)
-        for some in _batches(sheet):
-            total += barring.would_bar(session, [_hash(here, one) for one in some], course_id)
+        with bar("Looking") as shown:
+            for some in _batches(sheet):
+                total += barring.would_bar(session, [_hash(here, one) for one in some], course_id)
+                shown.advance(len(some))
     if not dry_run:
         if total.stopped:
             ask(f"End {counted(total.stopped, 'course')} of people in {file}?", yes)
-        total = _import(here, sheet, course, course_id)
+        with bar("Importing", sheet.read) as shown:
+            total = _import(here, sheet, course, course_id, shown)
     if as_json:
         found = {"read": sheet.read, "new": total.new, "stopped": total.stopped}
         print_json(found | {"invalid": len(sheet.bad)})
@@ -317,7 +322,9 @@ def import_(
         say(f"… and {len(sheet.bad) - _LAST_SHOWN:,} more that are no addresses")
 
 
-def _import(here: Context, sheet: _Sheet, course: str | None, course_id: int | None) -> Barred:
+def _import(
+    here: Context, sheet: _Sheet, course: str | None, course_id: int | None, shown: Bar
+) -> Barred:
     source, total = f"import of {sheet.path.name}", Barred()
     for some in _batches(sheet):
         hashes = [_hash(here, one) for one in some]
@@ -330,6 +337,7 @@ def _import(here: Context, sheet: _Sheet, course: str | None, course_id: int | N
                 now=here.now,
             )
         )
+        shown.advance(len(some))
     here.raw_database.run(
         lambda s: audit.record(
             s,
@@ -369,15 +377,16 @@ def sync(everything: bool, dry_run: bool, as_json: bool) -> None:
     lists = provider(here)
     found: list[Synced] = []
     try:
-        for one in syncing.sync(
+        reading = syncing.sync(
             here.raw_database,
             lists,
             here.now,
             hash_key=here.hash_key,
             since_ever=everything,
             dry_run=dry_run,
-        ):
-            found.append(one)
+        )
+        with bar("Lists", len(NAMES)) as shown:
+            found += shown.each(reading)
         lifted = 0 if dry_run else syncing.lift(here.raw_database, lists)
     except AccountError as error:
         then = "minicourse suppression sync"

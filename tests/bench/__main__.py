@@ -4,12 +4,10 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from course.commands.bars import bar
 from course.settings import SOURCE_ROOT, Settings
 from tests.bench import crowd, fleet, lists, pipeline, start, web
 from tests.bench.figures import Figure
@@ -40,18 +38,12 @@ def main() -> None:
 
 
 def run(plan: Plan, parts: Sequence[str] = tuple(PARTS)) -> list[Figure]:
-    """Measure these parts, and say on stderr what is done."""
-    console, began = Console(stderr=True, highlight=False), time.perf_counter()
+    """Measure these parts; who looks on sees what is measured now, and how long it may take."""
     figures: list[Figure] = []
-    with console.status("") as status:
-
-        def say(text: str) -> None:
-            line = f"{time.perf_counter() - began:5.0f} s  {text}"
-            status.update(line) if console.is_terminal else console.print(line)
-
-        for part in parts:
+    with bar("Measuring", len(parts)) as shown:
+        for part in shown.each(parts):
             with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
-                figures += PARTS[part](plan, Path(folder), say)
+                figures += PARTS[part](plan, Path(folder), shown.rename)
     return figures
 
 
