@@ -200,9 +200,10 @@ class _Case:
         if not isinstance(decision, Due):
             return None
         due, looked_at = decision.comes_at, self._looked_at
-        if decision.is_welcome or not timing.is_late(due, looked_at):
+        rhythm = self.pace.of(decision.slug)
+        if decision.is_welcome or not timing.is_late(due, looked_at, rhythm):
             return self._at(decision.slug, max(due, looked_at))
-        release = timing.release(due, looked_at, self.pace.of(decision.slug), self.pace.late)
+        release = timing.release(due, looked_at, rhythm, self.pace.late)
         return self._at(decision.slug, release.send_at) if release else None
 
     @property
@@ -281,7 +282,7 @@ class _Case:
             unwanted=self.unwanted,
         )
         yield from self._because(step, found)
-        if timing.is_late(found[-1].moves_to, self._looked_at):
+        if timing.is_late(found[-1].moves_to, self._looked_at, self.pace.of(coming.lesson)):
             yield self._late(self.pace.late)
 
     def _of_row(self, lesson: Lesson, row: Delivery) -> Iterator[str]:
