@@ -268,7 +268,7 @@ class Past:
 
     is_settled: bool
     due_at: datetime
-    sent_at: datetime | None = None  # when the provider took it
+    sent_at: datetime | None = None  # when the provider took it; a welcome mail starts no gap
     patience_until: datetime | None = None  # an unknown one: others wait for it until then
 
 
@@ -337,7 +337,7 @@ def next_lesson(
         return Finished(tuple(passed)) if all(row.is_settled for row in live) else Wait(None)
     first = step is steps[0]
     is_welcome = first and rolling and step.after.is_at_once
-    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    own, last_sent = rhythm.of(step), _last_sent(past)
     due = due_at(
         step.after,
         own,
@@ -362,7 +362,7 @@ def next_reasons(
     step, base, _ = _ahead(steps, past, starts_at, unwanted)
     if step is None:
         return ()
-    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    own, last_sent = rhythm.of(step), _last_sent(past)
     found = reasons(
         step.after,
         own,
@@ -401,12 +401,6 @@ def _not_before(due: datetime, rhythm: Rhythm, last_sent: datetime | None) -> da
     return _next_opening(last_sent + rhythm.minimum_gap, rhythm)
 
 
-def _last_sent(
-    steps: Sequence[Step], past: Mapping[str, Past], *, rolling: bool
-) -> datetime | None:
-    """The sending that the minimum gap counts from; the welcome mail starts none."""
-    welcome = steps[0].slug if steps and rolling and steps[0].after.is_at_once else None
-    sent = (
-        row.sent_at for slug, row in past.items() if row.sent_at is not None and slug != welcome
-    )
-    return max(sent, default=None)
+def _last_sent(past: Mapping[str, Past]) -> datetime | None:
+    """The sending that the minimum gap counts from."""
+    return max((row.sent_at for row in past.values() if row.sent_at is not None), default=None)
