@@ -27,7 +27,8 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The number of the mail that leaves now, if one does, and what comes after it."""
+    """The number of the mail that leaves now, if one does, and what comes after it; or the mail
+    that waits for its hour, and behind it nothing that has a date."""
 
     now: int | None = None
     next: Next | None = None
@@ -92,7 +93,12 @@ def _ahead(
     learner: Learner,
     now: datetime,
 ) -> Ahead:
-    """A row that is not settled counts as gone: its mail leaves within moments."""
+    """A row that is not settled counts as gone: its mail leaves within moments, but where it waits
+    for an hour to come."""
+    for row in rows:
+        lesson = curriculum.by_slug.get(row.message_key)
+        if row.state == DeliveryState.PENDING and row.send_at > now and lesson:
+            return Ahead(next=Next(lesson.number, row.send_at))
     leaving = [row.message_key for row in rows if row.state in UNDECIDED]
     past = {row.message_key: Past(True, row.due_at, _sent_at(row)) for row in rows}
     return look_ahead(curriculum, learner, past, leaving[0] if leaving else None, now)
