@@ -184,6 +184,7 @@ def send(
     written, moment = _read(file), Moment(_moment(at, context.now))
     with context.database.reading() as session:
         course = notes.course_of(session, chosen)
+        notes.require_same_text(session, course, written)
         _require_sound(_findings(context, session, course, written, file))
         whom = Chosen(replace(chosen, course=course.slug), _revision(session, course, revision))
         there = notes.audience(session, course, written, whom)
@@ -303,9 +304,9 @@ def show(name: str, as_json: bool) -> None:
         found = notes.named(session, name)
         course = courses.by_id(session, found.course_id).slug
         (line,) = notes.listing(session, found.slug, course)
-        text = found.text
+        text, held = found.text, notes.held_by(session, found)
     if as_json:
-        print_json({**_plain(line), "text": text})
+        print_json({**_plain(line), "holds": [one.id for one in held], "text": text})
         return
     print_facts(
         [
@@ -313,6 +314,14 @@ def show(name: str, as_json: bool) -> None:
             ("ordered", line.ordered_at),
             ("by", line.ordered_by),
             ("leaves", _span(line)),
+            *(
+                fact
+                for one in held
+                for fact in (
+                    ("held since", one.since),
+                    ("to let it go", f"minicourse send release {one.id}"),
+                )
+            ),
             *((name, getattr(line, name)) for name in ("pending", "accepted", "cancelled")),
             ("on their way, unknown or failed", line.other),
         ]
@@ -343,6 +352,13 @@ def hold(name: str) -> None:
 
     def work(session: Session) -> int:
         found = notes.named(session, name)
+        course = courses.by_id(session, found.course_id).slug
+        (line,) = notes.listing(session, found.slug, course)
+        if not line.pending + line.other:
+            raise RefusedError(
+                f"Nothing of {course}/{found.slug} is left to hold back: "
+                f"{line.accepted:,} accepted, {line.cancelled:,} cancelled"
+            )
         scope = Scope(
             HoldScope.LESSON, course_id=found.course_id, lesson=note_file.key_of(found.slug)
         )
@@ -372,8 +388,11 @@ def cancel(name: str, dry_run: bool, yes: bool) -> None:
         course = courses.by_id(session, found.course_id).slug
         (line,) = notes.listing(session, found.slug, course)
     told = counted(line.pending, "mail")
-    if dry_run or not line.pending:
+    if dry_run:
         click.echo(f"{course}/{line.note}: {told} would be cancelled")
+        return
+    if not line.pending:
+        click.echo(f"{course}/{line.note}: nothing is left to cancel")
         return
     if line.pending > 1:
         ask(f"{course}/{line.note}: cancel {told}?", yes)

@@ -154,3 +154,16 @@ def test_each_command_of_the_daily_page_works_one_after_the_other(minicourse: Mi
     for line in lines_to_type(page):
         answer = minicourse(*shlex.split(line)[1:])
         assert answer.status == 0, f"{line}\n{answer.err}"
+
+
+def test_a_list_keeps_its_names_and_days_in_eighty_columns(
+    world: World, minicourse: Minicourse
+) -> None:
+    minicourse("cohort", "create", "job-search/evening-class-2", "--start", "2027-03-01")
+    minicourse("cohort", "edit", "job-search/evening-class-2", "--closes", "2027-02-20", "--yes")
+    minicourse("cohort", "front", "job-search/evening-class-2")
+    lines = minicourse("cohort", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (line,) = [line for line in lines if line.startswith("evening-class-2 *  open until")]
+    assert "2027-03-01" in line
+    assert any("2027-02-20" in line for line in lines)
