@@ -283,7 +283,7 @@ class _Case:
         )
         yield from self._because(step, found)
         if timing.is_late(found[-1].moves_to, self._looked_at, self.pace.of(coming.lesson)):
-            yield self._late(self.pace.late)
+            yield self._late(self.pace.late, is_ahead=found[-1].moves_to > self.now)
 
     def _of_row(self, lesson: Lesson, row: Delivery) -> Iterator[str]:
         told = fates.fate(self.session, row, self._when)
@@ -397,15 +397,16 @@ class _Case:
         days = (day + number * DAY for number in count())
         return f"{next(one for one in days if one in rhythm.skip_dates):%Y-%m-%d}"
 
-    def _late(self, late: Late) -> str:
+    def _late(self, late: Late, *, is_ahead: bool = False) -> str:
+        over = "will be over when the pause ends" if is_ahead else "was over"
         words = {
             Late.SHIFT: "to the next allowed day and hour, and the rest moves along",
             Late.SEND: "to the first allowed hours, and the rest keeps its plan",
             Late.SKIP: "out: it is not sent any more",
         }
         if late is Late.SKIP:
-            return 'Its time was long over; by late = "skip" it is left out.'
-        return f'Its time was long over; by late = "{late}" it is moved {words[late]}.'
+            return f'Its time {over}; by late = "skip" it is left out.'
+        return f'Its time {over}; by late = "{late}" it is moved {words[late]}.'
 
     def _not_for_them(self, lesson: Lesson) -> str:
         known = fields.values(self.curriculum, self.learner.enrollment.fields)

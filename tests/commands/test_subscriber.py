@@ -184,3 +184,12 @@ def test_a_correction_that_cannot_be_is_refused(
     answer = minicourse("subscriber", "set", "kim@example.com", *words)
     assert answer.status == status
     assert said in answer.err
+
+
+def test_the_end_of_a_pause_stands_apart_from_what_has_happened(
+    world: World, minicourse: Minicourse
+) -> None:
+    world.join("kim@example.com", zone="Europe/Berlin")
+    minicourse("subscriber", "pause", "kim@example.com", "--until", "2027-02-01")
+    *_, last = minicourse("subscriber", "show", "kim@example.com", "--history").out.splitlines()
+    assert last == "To come: 2027-02-01 07:00 UTC, job-search: paused → active"
