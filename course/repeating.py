@@ -152,7 +152,10 @@ def _no_mail(session: Session, learner: Learner) -> str | None:
     if learner.cohort.state == CohortState.ARCHIVED:
         return f"gets no lessons: the cohort {learner.cohort.name} is archived"
     for one in suppressions.standing(session, [learner.person.email_hash], learner.course.id):
-        return f"may not be mailed: {one.reason} on {one.created_at:%Y-%m-%d} ({one.source})"
+        return (
+            f"may not be mailed: {one.reason} on {one.created_at:%Y-%m-%d} ({one.source}); "
+            f"see: minicourse subscriber show {learner.person.email}"
+        )
     return None
 
 

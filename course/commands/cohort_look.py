@@ -192,6 +192,8 @@ def _sign_up(line: CohortLine) -> str:
         case Shut.BEGUN:
             return "over: it has begun, and latecomers go to the next cohort"
         case Shut.FULL:
+            if line.capacity == 1:
+                return "full: the one place is taken"
             return f"full: all {line.capacity:,} places are taken"
         case _:
             until = f"until {line.closes_on}" if line.closes_on else "open"

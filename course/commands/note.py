@@ -241,14 +241,14 @@ def _print_audience(course: Live, written: NoteFile, there: Audience, at: str | 
 
 
 def _left_out(there: Audience) -> Iterator[tuple[str, object]]:
-    for number, why in (
-        (there.had, "have it already, or it waits for them"),
-        (there.not_active, "are not active: not confirmed, paused, done or gone"),
-        (there.paused_cohort, "are in a cohort that is paused"),
-        (there.suppressed, "may not be mailed"),
+    for number, one, several, why in (
+        (there.had, "has", "have", "it already, or it waits for them"),
+        (there.not_active, "is", "are", "not active: not confirmed, paused, done or gone"),
+        (there.paused_cohort, "is", "are", "in a cohort that is paused"),
+        (there.suppressed, "may", "may", "not be mailed"),
     ):
         if number:
-            yield "left out", f"{number:,} {why}"
+            yield "left out", f"{number:,} {one if number == 1 else several} {why}"
 
 
 # What was ordered ---------------------------------------------------------------------------------
