@@ -97,6 +97,7 @@ def clone(
             else f"{cohorts.label(cohort)} is rolling, and so is what is made like it: leave out "
             "--start"
         )
+    name = name.removeprefix(f"{cohort.course.slug}/")
     columns = (column for column, _ in _READ.values())
     terms = {column: getattr(cohort, column) for column in columns}
     terms["starts_on"] = starts_on

@@ -33,6 +33,11 @@ def create(
 ) -> Cohort:
     """Make a cohort, open at once; the course's first one becomes its front. The terms are
     those of `arranging`."""
+    if "/" in name:
+        raise InvalidInputError(
+            f"{name!r} is a cohort of another course; the new one is of {course.slug}: write its "
+            "name alone"
+        )
     if not SLUG.match(name) or name in RESERVED:
         raise InvalidInputError(
             f"{name!r} cannot name a cohort; use a-z, 0-9 and -, not {' or '.join(RESERVED)}"
@@ -146,7 +151,7 @@ def require_editable(cohort: Cohort) -> None:
     """Raise RefusedError where nothing is to be changed: a rehearsal, or what is put away."""
     _require_real(cohort)
     if cohort.state == S.ARCHIVED:
-        raise RefusedError(f"Cohort {label(cohort)} is archived. {_WAY_ON[S.ARCHIVED]}")
+        raise RefusedError(f"Cohort {label(cohort)} is archived. {_way_on(cohort)}")
 
 
 def _require_real(cohort: Cohort) -> None:
@@ -198,7 +203,7 @@ def change(session: Session, cohort: Cohort, verb: Verb) -> bool:
         return False
     leads_from, leads_to = _LEADS[verb]
     if state not in leads_from:
-        raise RefusedError(f"Cohort {label(cohort)} is {state}. {_WAY_ON[state]}")
+        raise RefusedError(f"Cohort {label(cohort)} is {state}. {_way_on(cohort)}")
     if verb is Verb.ARCHIVE:
         _require_nobody(session, cohort)
     cohort.state = leads_to or cohort.resumes_as or S.OPEN
@@ -210,12 +215,16 @@ def change(session: Session, cohort: Cohort, verb: Verb) -> bool:
 
 
 _WAY_ON = {
-    S.DRAFT: "Open it first: minicourse cohort open",
-    S.OPEN: "Pause it first: minicourse cohort pause",
-    S.CLOSED: "Pause it first: minicourse cohort pause",
-    S.PAUSED: "Let it go on first: minicourse cohort resume",
+    S.DRAFT: "Open it first: minicourse cohort open {}",
+    S.OPEN: "Pause it first: minicourse cohort pause {}",
+    S.CLOSED: "Pause it first: minicourse cohort pause {}",
+    S.PAUSED: "Let it go on first: minicourse cohort resume {}",
     S.ARCHIVED: "Make another: minicourse cohort create --help",
 }
+
+
+def _way_on(cohort: Cohort) -> str:
+    return _WAY_ON[CohortState(cohort.state)].format(label(cohort))
 
 
 def _require_nobody(session: Session, cohort: Cohort) -> None:
@@ -223,7 +232,7 @@ def _require_nobody(session: Session, cohort: Cohort) -> None:
     if learners:
         raise RefusedError(
             f"Cohort {label(cohort)} has {learners:,} who wait or learn. "
-            "Close it and let them finish, or pause it: minicourse cohort pause"
+            f"Close it and let them finish, or pause it: minicourse cohort pause {label(cohort)}"
         )
 
 

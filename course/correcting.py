@@ -7,11 +7,11 @@ from datetime import datetime, time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import audit, courses, fields, ledger, subscribers
+from course import audit, courses, fields, ledger, planning, progress, subscribers, timing
 from course.errors import InvalidInputError, NotFoundError
-from course.models import Enrollment, Subscriber
+from course.models import Delivery, Enrollment, Subscriber
 from course.people import clean
-from course.states import EnrollmentState
+from course.states import OPEN_ENROLLMENT, DeliveryState, EnrollmentState, MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,36 @@ def change(
         )
     ).all()
     ledger.look_again(session, open_ones, now)
+    if _CLOCK & _changed(before, _known(person)).keys():
+        _put_on_new_clock(session, person, now)
     line = audit.record(session, who, "subscriber set", now, subscriber_id=person.id, what=done)
     audit.keep(session, line, person.id, _changed(before, _known(person)))
     return done
+
+
+_CLOCK = {"zone", "hour"}
+
+
+def _put_on_new_clock(session: Session, person: Subscriber, now: datetime) -> None:
+    """Lessons that are decided and wait for an hour of the old clock wait for one of the new."""
+    mine = planning.learners_where(
+        session, Enrollment.subscriber_id == person.id, Enrollment.state.in_(OPEN_ENROLLMENT)
+    )
+    pace_of = planning.paces(session, {learner.clock.course_id for learner in mine})
+    stories = progress.stories(session, [learner.id for learner in mine])
+    ahead = select(Delivery).where(
+        Delivery.kind == MessageKind.LESSON,
+        Delivery.rank == ledger.RANK_LESSON,
+        Delivery.state == DeliveryState.PENDING,
+        Delivery.send_at > now,
+    )
+    for learner in mine:
+        for row in session.scalars(ahead.where(Delivery.enrollment_id == learner.id)):
+            rhythm = pace_of(learner.clock).of(row.message_key)
+            moment = timing.again_at(now, rhythm, stories[learner.id].sent_at)
+            # What only leaves later keeps the due time from which the next lesson counts.
+            due_at = moment if row.due_at == row.send_at else row.due_at
+            ledger.put_off(session, [row.id], timing.Release(due_at, moment, row.is_shifted))
 
 
 def _known(person: Subscriber) -> dict[str, str]:

@@ -94,10 +94,20 @@ def _plan(office: Office, report: Report, stop: Callable[[], bool]) -> None:
         report.looked_at += looked_at
         if looked_at < planning.BATCH:
             break
-    while not stop() and office.database.run(
-        lambda s: planning.replan_late(s, office.clock.now(), real_now(s))
-    ):
+    _replan_late(office, stop)
+
+
+def _replan_late(office: Office, stop: Callable[[], bool]) -> None:
+    reached: planning.Reached | None = None
+
+    def some(session: Session) -> planning.Reached | None:
+        return planning.replan_late(session, office.clock.now(), real_now(session), beyond=reached)
+
+    while not stop():
+        reached = office.database.run(some)
         office.reached("replanned")
+        if reached is None:
+            break
 
 
 def _settle_old_doubts(office: Office, report: Report) -> None:

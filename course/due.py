@@ -28,8 +28,9 @@ def would_send(session: Session, now: datetime, real: datetime) -> list[Mail]:
     transaction back."""
     while planning.plan(session, now) == planning.BATCH:
         pass
-    while planning.replan_late(session, now, real):
-        pass
+    reached = planning.replan_late(session, now, real)
+    while reached:
+        reached = planning.replan_late(session, now, real, beyond=reached)
     session.flush()
     return history.read(
         session,

@@ -200,9 +200,10 @@ class _Case:
         if not isinstance(decision, Due):
             return None
         due, looked_at = decision.comes_at, self._looked_at
-        if decision.is_welcome or not timing.is_late(due, looked_at):
+        rhythm = self.pace.of(decision.slug)
+        if decision.is_welcome or not timing.is_late(due, looked_at, rhythm):
             return self._at(decision.slug, max(due, looked_at))
-        release = timing.release(due, looked_at, self.pace.of(decision.slug), self.pace.late)
+        release = timing.release(due, looked_at, rhythm, self.pace.late)
         return self._at(decision.slug, release.send_at) if release else None
 
     @property
@@ -281,8 +282,8 @@ class _Case:
             unwanted=self.unwanted,
         )
         yield from self._because(step, found)
-        if timing.is_late(found[-1].moves_to, self._looked_at):
-            yield self._late(self.pace.late)
+        if timing.is_late(found[-1].moves_to, self._looked_at, self.pace.of(coming.lesson)):
+            yield self._late(self.pace.late, is_ahead=found[-1].moves_to > self.now)
 
     def _of_row(self, lesson: Lesson, row: Delivery) -> Iterator[str]:
         told = fates.fate(self.session, row, self._when)
@@ -396,15 +397,16 @@ class _Case:
         days = (day + number * DAY for number in count())
         return f"{next(one for one in days if one in rhythm.skip_dates):%Y-%m-%d}"
 
-    def _late(self, late: Late) -> str:
+    def _late(self, late: Late, *, is_ahead: bool = False) -> str:
+        over = "will be over when the pause ends" if is_ahead else "was over"
         words = {
             Late.SHIFT: "to the next allowed day and hour, and the rest moves along",
             Late.SEND: "to the first allowed hours, and the rest keeps its plan",
             Late.SKIP: "out: it is not sent any more",
         }
         if late is Late.SKIP:
-            return 'Its time was long over; by late = "skip" it is left out.'
-        return f'Its time was long over; by late = "{late}" it is moved {words[late]}.'
+            return f'Its time {over}; by late = "skip" it is left out.'
+        return f'Its time {over}; by late = "{late}" it is moved {words[late]}.'
 
     def _not_for_them(self, lesson: Lesson) -> str:
         known = fields.values(self.curriculum, self.learner.enrollment.fields)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from course import ledger, planning
@@ -59,7 +59,8 @@ def day_before(first: datetime) -> datetime:
 
 def move(session: Session, enrollment_ids: Sequence[int], now: datetime) -> int:
     """The first lesson of these comes at another time than before: so does their reminder. Who had
-    it gets one for the new day, too; returns how many are to be reminded."""
+    it gets one for the new day, too; who was told nothing of the first (whoever was imported) is
+    not reminded of the other. Returns how many are to be reminded."""
     firsts = begins(session, enrollment_ids)
     standing = session.scalars(
         select(Delivery.id).where(
@@ -74,6 +75,10 @@ def move(session: Session, enrollment_ids: Sequence[int], now: datetime) -> int:
         select(Enrollment.id, Enrollment.course_id).where(
             among(session, Enrollment.id, firsts),
             Enrollment.state.in_((EnrollmentState.ACTIVE, EnrollmentState.PAUSED)),
+            exists().where(
+                Delivery.enrollment_id == Enrollment.id,
+                Delivery.kind.in_((MessageKind.JOINED, MessageKind.REMINDER)),
+            ),
         )
     )
     mails = [

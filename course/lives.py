@@ -27,13 +27,14 @@ from course.states import EnrollmentState
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened to a person's record; times are UTC."""
+    """Something that happened to a person's record, or is going to; times are UTC."""
 
     at: datetime
     who: str
     what: str
     course: str | None = None
     why: str | None = None
+    is_to_come: bool = False
 
 
 def of(session: Session, email: str) -> list[Entry]:
@@ -44,7 +45,7 @@ def of(session: Session, email: str) -> list[Entry]:
         *_suppressions(session, person),
         *_orders(session, person),
     ]
-    return sorted(found, key=lambda entry: entry.at)
+    return sorted(found, key=lambda entry: (entry.is_to_come, entry.at))
 
 
 def _enrollments(session: Session, person: Subscriber) -> Iterator[Entry]:
@@ -62,7 +63,7 @@ def _enrollments(session: Session, person: Subscriber) -> Iterator[Entry]:
             was = f"{one.state} ({one.reason})" if one.reason else one.state
             yield Entry(one.ended_at, "minicourse", f"→ {was}", course)
         if one.state == EnrollmentState.PAUSED and one.paused_until is not None:
-            yield Entry(one.paused_until, "minicourse", "paused → active, to come", course)
+            yield Entry(one.paused_until, "minicourse", "paused → active", course, is_to_come=True)
 
 
 def _consents(session: Session, person: Subscriber) -> Iterator[Entry]:

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, exists, func, literal, not_, select, true
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, courses, history, ledger, planning, selecting
+from course import audit, cohorts, courses, history, holds, ledger, planning, selecting
 from course.courses import Live
 from course.errors import InvalidInputError, NotFoundError, RefusedError
-from course.models import Cohort, Course, Delivery, Enrollment, Note, Subscriber
+from course.models import Cohort, Course, Delivery, Enrollment, Hold, Note, Subscriber
 from course.note_file import NoteFile, key_of
 from course.selecting import Selection
 from course.states import RUNNING_COHORT, DeliveryState, EnrollmentState, MessageKind
@@ -89,26 +89,35 @@ def order(
     session: Session, course: Live, note: NoteFile, *, who: str, now: datetime, why: str | None
 ) -> None:
     """Keep the note, and write the order down. RefusedError where its name stands for another text
-    already: who has had that one would not get this."""
-    hashed = sha256(note.text.encode()).hexdigest()
-    stands = find(session, course.id, note.slug)
-    if stands is not None and stands.content_hash != hashed:
-        raise RefusedError(
-            f"Note {note.slug!r} of {course.slug} was ordered on {stands.created_at:%Y-%m-%d} with "
-            "another text. Give this file another name; nobody gets one note twice."
-        )
-    if stands is None:
+    already."""
+    if require_same_text(session, course, note) is None:
         session.add(
             Note(
                 course_id=course.id,
                 slug=note.slug,
                 text=note.text,
-                content_hash=hashed,
+                content_hash=_hash(note),
                 created_at=now,
                 created_by=who,
             )
         )
     audit.record(session, who, "note send", now, why=why, course=course.slug, note=note.slug)
+
+
+def require_same_text(session: Session, course: Live, note: NoteFile) -> Note | None:
+    """The note of that name, if it was ordered before. RefusedError where that had another text:
+    who has had it would not get this."""
+    stands = find(session, course.id, note.slug)
+    if stands is not None and stands.content_hash != _hash(note):
+        raise RefusedError(
+            f"Note {note.slug!r} of {course.slug} was ordered on {stands.created_at:%Y-%m-%d} with "
+            "another text. Give this file another name; nobody gets one note twice."
+        )
+    return stands
+
+
+def _hash(note: NoteFile) -> str:
+    return sha256(note.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +290,15 @@ def named(session: Session, name: str) -> Note:
     if found:
         raise InvalidInputError(f"Several courses have a note {slug!r}; write COURSE/{slug}")
     raise NotFoundError(f"No note {name!r}. See them with: minicourse note list")
+
+
+def held_by(session: Session, note: Note) -> list[Hold]:
+    """The holds on that note alone."""
+    return [
+        one
+        for one in holds.standing(session)
+        if (one.course_id, one.lesson) == (note.course_id, key_of(note.slug))
+    ]
 
 
 def cancel_some(session: Session, note: Note, now: datetime) -> int:

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Update, func, or_, select, update
+from sqlalchemy import Row, Update, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from course import conditions, courses, holds, ledger, progress, suppressions, timing
@@ -316,9 +316,11 @@ def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledg
         due_at=due.due_at,
         rank=ledger.RANK_WELCOME if due.is_welcome else ledger.RANK_LESSON,
     )
-    if due.is_welcome or not timing.is_late(due.due_at, now):
+    if due.is_welcome:
         return mail
     pace = pace_of(learner.clock)
+    if not timing.is_late(due.due_at, now, pace.of(due.slug)):
+        return mail
     release = timing.release(due.due_at, now, pace.of(due.slug), pace.late)
     if release is None:
         return replace(mail, reason=LATE)
@@ -400,20 +402,36 @@ def _some_of(session: Session, cohort_id: int, beyond: int | None, limit: int) -
 # What waited too long -----------------------------------------------------------------------------
 
 
-def replan_late(session: Session, now: datetime, real: datetime, limit: int = BATCH) -> int:
-    """Lessons that waited long past their time (a hold, an outage) and could leave now: each is
-    shifted, put off to its allowed hours or skipped, as its course says. Returns how many."""
+class Reached(NamedTuple):
+    """How far a walk through what waits has come."""
+
+    send_at: datetime
+    id: int
+
+
+def replan_late(
+    session: Session,
+    now: datetime,
+    real: datetime,
+    limit: int = BATCH,
+    *,
+    beyond: Reached | None = None,
+) -> Reached | None:
+    """Lessons that waited past their time (a hold, an outage) and could leave now: each that is
+    late is shifted, put off to its allowed hours or skipped, as its course says. Looks at `limit`
+    of them `beyond` where the last look ended; returns where this one did, None: at the end."""
     if holds.is_all_held(session):
-        return 0
-    found = _waiting_late(session, now, real, limit)
+        return None
+    found = _waiting_late(session, now, real, limit, beyond)
     pace_of = paces(session, {row.course_id for row in found})
     moved: dict[timing.Release | None, list[int]] = defaultdict(list)
     for row in found:
         pace = pace_of(_clock(row))
+        rhythm_of = pace.of(row.message_key)
+        if not timing.is_late(row.send_at, now, rhythm_of):
+            continue  # it may leave: there it is day
         late = Late.SEND if row.kind == MessageKind.NOTE else pace.late
-        release = timing.release(
-            row.send_at, now, pace.of(row.message_key), late, was_shifted=row.is_shifted
-        )
+        release = timing.release(row.send_at, now, rhythm_of, late, was_shifted=row.is_shifted)
         # What only leaves later keeps the due time from which the next lesson counts.
         if release and release.is_shifted == row.is_shifted:
             release = replace(release, due_at=row.due_at)
@@ -423,13 +441,21 @@ def replan_late(session: Session, now: datetime, real: datetime, limit: int = BA
             ledger.withhold(session, ids, LATE, now)
         else:
             ledger.put_off(session, ids, release)
-    return len(found)
+    return Reached(found[-1].send_at, found[-1].id) if len(found) == limit else None
 
 
 def _waiting_late(
-    session: Session, now: datetime, real: datetime, limit: int
+    session: Session, now: datetime, real: datetime, limit: int, beyond: Reached | None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """In the order of the index: whatever is put off leaves its beginning."""
+    """What may be late, in the order of the index: whether it is, its own clock says."""
+    rest = (
+        and_(
+            Delivery.send_at >= beyond.send_at,
+            or_(Delivery.send_at > beyond.send_at, Delivery.id > beyond.id),
+        )
+        if beyond
+        else true()
+    )
     return rows(
         session,
         select(
@@ -448,7 +474,8 @@ def _waiting_late(
             Delivery.rank == ledger.RANK_LESSON,
             Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
             Cohort.rehearsal_every.is_(None),
-            Delivery.send_at < now - timing.LATE_AFTER,
+            Delivery.send_at < now - timing.LATE_AT_NIGHT_AFTER,
+            rest,
             conditions.waiting(now, real),
         )
         .order_by(Delivery.send_at, Delivery.id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from course import brake, courses, fates, ledger, skipping, suppressions, timing
@@ -115,7 +115,8 @@ class Rewind:
             Delivery.enrollment_id == learner.enrollment.id,
             Delivery.kind == MessageKind.LESSON,
             Delivery.state == S.ACCEPTED,
-            Delivery.rank == ledger.RANK_LESSON,
+            # A welcome mail starts no gap, but for itself: sent again it is no welcome.
+            or_(Delivery.rank == ledger.RANK_LESSON, Delivery.message_key == self.lesson),
         )
         rhythm = pace_of(session, learner).of(self.lesson)
         return timing.again_at(now, rhythm, session.scalar(latest))
@@ -151,7 +152,10 @@ def _no_mail(session: Session, learner: Learner) -> str | None:
     if learner.cohort.state == CohortState.ARCHIVED:
         return f"gets no lessons: the cohort {learner.cohort.name} is archived"
     for one in suppressions.standing(session, [learner.person.email_hash], learner.course.id):
-        return f"may not be mailed: {one.reason} on {one.created_at:%Y-%m-%d} ({one.source})"
+        return (
+            f"may not be mailed: {one.reason} on {one.created_at:%Y-%m-%d} ({one.source}); "
+            f"see: minicourse subscriber show {learner.person.email}"
+        )
     return None
 
 

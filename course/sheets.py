@@ -153,6 +153,10 @@ class Sheet:
             if ours not in found and place is not None:
                 found[ours] = place
         if found.get("email") is None:
+            if not header.replace("\t", "").strip("\r\n\ufeff").isprintable():
+                raise InvalidInputError(
+                    "The first line is no text; save the list as CSV, and import that"
+                )
             known = ",".join((*COLUMNS, *self._course.fields))
             raise InvalidInputError(
                 f"No column `email`; the first line is: {clean(header) or '(empty)'}. "

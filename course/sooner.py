@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from course import brake, ledger, planning, progress
 from course.models import Audit, Delivery, Enrollment
-from course.states import EnrollmentState, MessageKind
+from course.states import DeliveryState, EnrollmentState, MessageKind
 from course.steering import Fate, Judged, Learner, curriculum_of, pace_of, said, why_not
-from course.timing import Due
+from course.timing import Due, Release
 
 ACTION = "next lesson"
 
@@ -43,6 +43,7 @@ class SendNext:
     def act(
         self, session: Session, touched: Sequence[Judged], now: datetime
     ) -> Mapping[int, Mapping[str, object]]:
+        """A row that waits for its hour leaves now; the others get one."""
         lessons = {one.enrollment_id: str(one.detail["lesson"]) for one in touched}
         course_of = {number: session.get_one(Enrollment, number).course_id for number in lessons}
         mails = [
@@ -56,6 +57,10 @@ class SendNext:
             )
             for number, lesson in lessons.items()
         ]
+        for number, lesson in lessons.items():
+            row = _waiting(session, number, now)
+            if row is not None and row.message_key == lesson:
+                ledger.put_off(session, [row.id], Release(now, now, row.is_shifted))
         ledger.plan(session, mails, now)
         brake.foresee(session, len(mails), now)
         return {
@@ -79,12 +84,32 @@ def possible_again(session: Session, learner: Learner, now: datetime) -> datetim
 def _next(session: Session, enrollment_id: int, now: datetime) -> str | None:
     """The first lesson is not sent for: it begins the course, for some on one day together."""
     found = planning.learners_where(session, Enrollment.id == enrollment_id)
-    if not progress.stories(session, [enrollment_id]):
+    story = progress.stories(session, [enrollment_id]).get(enrollment_id)
+    if story is None:
         return None
+    row = _waiting(session, enrollment_id, now)
+    if row is not None:
+        runs = all(learner.running for learner in found)
+        return row.message_key if runs and len(story.lessons) > 1 else None
     for _, decision in planning.decide(session, found, now):
         if isinstance(decision, Due) and decision.comes_at > now:
             return decision.slug
     return None
+
+
+def _waiting(session: Session, enrollment_id: int, now: datetime) -> Delivery | None:
+    """Their lesson that is decided and waits for an hour to come."""
+    return session.scalar(
+        select(Delivery)
+        .where(
+            Delivery.enrollment_id == enrollment_id,
+            Delivery.kind == MessageKind.LESSON,
+            Delivery.state == DeliveryState.PENDING,
+            Delivery.send_at > now,
+        )
+        .order_by(Delivery.id)
+        .limit(1)
+    )
 
 
 def _rows(session: Session, enrollment_id: int, lesson: str) -> list[int]:

@@ -28,7 +28,13 @@ from course.history import Filter, Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber, Tag
 from course.people import email_hash, parse_email
 from course.selecting import Selection
-from course.states import OWN_WISH, DeliveryState, EnrollmentState, MessageKind
+from course.states import (
+    OWN_WISH,
+    DeliveryState,
+    EnrollmentState,
+    MessageKind,
+    SuppressionReason,
+)
 
 ORIGIN = Origin("command line")
 
@@ -139,9 +145,22 @@ def add(
     return EnrollmentState(joined.state), session.scalar(planned) is not None
 
 
+def left_on(session: Session, email: str, cohort: Cohort, hash_key: str) -> datetime | None:
+    """When that person left the course, or everything, by their own wish, and has not come back."""
+    standing = suppressions.standing(session, [email_hash(email, hash_key)], cohort.course_id)
+    left = [one.created_at for one in standing if one.reason == SuppressionReason.UNSUBSCRIBED]
+    return max(left, default=None)
+
+
 def _require_mailable(session: Session, email: str, hashed: str, cohort: Cohort) -> None:
-    """Their own leaving does not bar a confirmation: it asks whether they want to come back."""
+    """Their own leaving does not bar a confirmation: it asks whether they want to come back. Who
+    was erased is not to be asked."""
     for one in suppressions.standing(session, [hashed], cohort.course_id):
+        if one.reason == SuppressionReason.ERASED:
+            raise RefusedError(
+                f"{email} was erased on {one.created_at:%Y-%m-%d}; back comes only who signs up "
+                "again on the course's page"
+            )
         if one.reason not in OWN_WISH:
             raise RefusedError(
                 f"{email} may not be mailed: {one.reason} on {one.created_at:%Y-%m-%d}. "

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 LATE_AFTER = timedelta(hours=6)
+LATE_AT_NIGHT_AFTER = timedelta(hours=1)
 EVENING = time(20)  # late mails wait for the morning after this
 # A year of days is searched; a calendar that allows none of them is refused when it is read.
 _HORIZON_DAYS = 366
@@ -139,8 +140,15 @@ class Release:
     is_shifted: bool = False
 
 
-def is_late(due: datetime, now: datetime) -> bool:
-    return now - due > LATE_AFTER
+def is_late(due: datetime, now: datetime, rhythm: Rhythm) -> bool:
+    """Some hours may pass by day; outside of the day's hours only one. A rehearsal's lessons never
+    are."""
+    if rhythm.every is not None:
+        return False
+    late_by = now - due
+    if late_by > LATE_AFTER:
+        return True
+    return late_by > LATE_AT_NIGHT_AFTER and not _is_open(now, rhythm)
 
 
 def release(
@@ -151,7 +159,7 @@ def release(
     In time it leaves as planned. Late, it is shifted once or leaves within the allowed hours of an
     allowed day: never at night. The welcome mail is not asked about; it is never late.
     """
-    if not is_late(due, now) or rhythm.every is not None:
+    if not is_late(due, now, rhythm):
         return Release(due, due)
     if late is Late.SKIP:
         return None
@@ -173,18 +181,21 @@ def _next_hour(now: datetime, rhythm: Rhythm) -> datetime:
 
 def _next_opening(now: datetime, rhythm: Rhythm) -> datetime:
     """`now` within the hours in which a late mail may come, else the next such moment."""
+    is_allowed = rhythm.allows(local_date(now, rhythm.zone))
+    return now if is_allowed and _is_open(now, rhythm) else _next_hour(now, rhythm)
+
+
+def _is_open(now: datetime, rhythm: Rhythm) -> bool:
+    """Whether `now` lies within the hours of its day in which a late mail may come."""
     today = local_date(now, rhythm.zone)
-    if rhythm.allows(today):
-        opens = to_utc(today, rhythm.at, rhythm.zone)
-        # A course whose hour lies in the evening keeps an hour for its late mails.
-        closes = (
-            to_utc(today, rhythm.until, rhythm.zone)
-            if rhythm.until
-            else max(to_utc(today, EVENING, rhythm.zone), opens + timedelta(hours=1))
-        )
-        if opens <= now < closes:
-            return now
-    return _next_hour(now, rhythm)
+    opens = to_utc(today, rhythm.at, rhythm.zone)
+    # A course whose hour lies in the evening keeps an hour for its late mails.
+    closes = (
+        to_utc(today, rhythm.until, rhythm.zone)
+        if rhythm.until
+        else max(to_utc(today, EVENING, rhythm.zone), opens + timedelta(hours=1))
+    )
+    return opens <= now < closes
 
 
 def again_at(now: datetime, rhythm: Rhythm, last_sent: datetime | None) -> datetime:
@@ -257,7 +268,7 @@ class Past:
 
     is_settled: bool
     due_at: datetime
-    sent_at: datetime | None = None  # when the provider took it
+    sent_at: datetime | None = None  # when the provider took it; a welcome mail starts no gap
     patience_until: datetime | None = None  # an unknown one: others wait for it until then
 
 
@@ -326,7 +337,7 @@ def next_lesson(
         return Finished(tuple(passed)) if all(row.is_settled for row in live) else Wait(None)
     first = step is steps[0]
     is_welcome = first and rolling and step.after.is_at_once
-    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    own, last_sent = rhythm.of(step), _last_sent(past)
     due = due_at(
         step.after,
         own,
@@ -351,7 +362,7 @@ def next_reasons(
     step, base, _ = _ahead(steps, past, starts_at, unwanted)
     if step is None:
         return ()
-    own, last_sent = rhythm.of(step), _last_sent(steps, past, rolling=rolling)
+    own, last_sent = rhythm.of(step), _last_sent(past)
     found = reasons(
         step.after,
         own,
@@ -390,12 +401,6 @@ def _not_before(due: datetime, rhythm: Rhythm, last_sent: datetime | None) -> da
     return _next_opening(last_sent + rhythm.minimum_gap, rhythm)
 
 
-def _last_sent(
-    steps: Sequence[Step], past: Mapping[str, Past], *, rolling: bool
-) -> datetime | None:
-    """The sending that the minimum gap counts from; the welcome mail starts none."""
-    welcome = steps[0].slug if steps and rolling and steps[0].after.is_at_once else None
-    sent = (
-        row.sent_at for slug, row in past.items() if row.sent_at is not None and slug != welcome
-    )
-    return max(sent, default=None)
+def _last_sent(past: Mapping[str, Past]) -> datetime | None:
+    """The sending that the minimum gap counts from."""
+    return max((row.sent_at for row in past.values() if row.sent_at is not None), default=None)

@@ -196,6 +196,7 @@ def test_a_pause_puts_off_what_comes_next(kim: World) -> None:
         )
     coming = explain(kim).next
     assert coming
+    assert "Its time will be over when the pause ends;" in because(kim, "market")
     kim.clock.course = datetime(2027, 2, 1, 13, 0, 2, tzinfo=UTC)
     kim.tick()
     (row,) = [row for row in kim.rows() if row.message_key == "market"]
@@ -228,7 +229,9 @@ def test_the_record_tells_each_change_oldest_first(kim: World) -> None:
         pause = Pause(until=date(2027, 2, 1))
         steering.give(session, pause, [1], who="robin", now=later, why="by phone")
     with kim.database.reading() as session:
-        found = [(one.who, one.what, one.why) for one in lives.of(session, KIM)]
+        entries = lives.of(session, KIM)
+        found = [(one.who, one.what, one.why) for one in entries]
+        assert [one.is_to_come for one in entries] == [False] * 6 + [True]
         details = str([line.detail for line in session.scalars(select(Audit))])
         kept = [(one.name, one.value) for one in session.scalars(select(PersonalDetail))]
     assert found == [
@@ -238,7 +241,7 @@ def test_the_record_tells_each_change_oldest_first(kim: World) -> None:
         ("subscriber", "consent confirmed, by test", None),
         ("robin", "set: name Kim → Kim S.", None),
         ("robin", "pause: until 2027-02-01 13:00 UTC", "by phone"),
-        ("minicourse", "paused → active, to come", None),
+        ("minicourse", "paused → active", None),
     ]
     assert "Kim" not in details
     assert kept == [("name", "Kim → Kim S.")]

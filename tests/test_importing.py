@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, formats, importing, suppressions
+from course import arranging, cohorts, courses, enrollment, formats, importing, suppressions
 from course.enrollment import Origin, Person, Scope
 from course.importing import Order, Taken
 from course.models import Cohort, Consent, Delivery, Enrollment, Subscriber, Suppression, Tag
@@ -315,3 +315,25 @@ def test_whom_the_old_list_would_not_mail_is_suppressed_and_stopped(world: World
         row = Row(3, Person("new@example.org"))
         assert importing.take(session, [row], order, world.clock.now()).suppressed.count == 1
     assert (taken.barred, taken.elsewhere.count) == (2, 3)
+
+
+def test_who_was_imported_is_not_reminded_of_another_first_day(world: World) -> None:
+    first = (START + timedelta(days=10)).date()
+    with world.database.writing() as session:
+        course = cohorts.find(session, "evergreen").course
+        spring = cohorts.create(session, course, "spring", world.clock.now(), starts_on=first)
+        order = Order(spring.id, True, FILE, world.hash_key, sandbox=True)
+        importing.take(session, [Row(1, Person("kim@example.org"))], order, world.clock.now())
+    with world.database.writing() as session:
+        spring = cohorts.find(session, "spring")
+        curriculum = courses.by_id(session, spring.course_id).curriculum
+        terms = {"starts_on": first + timedelta(days=7)}
+        edited = arranging.edit(session, spring, terms, curriculum, world.clock.now())
+    assert (edited.begin_anew, edited.reminded) == (1, 0)
+    number = max(row.id for row in _enrolled(world))
+    assert world.rows(number) == []
+
+
+def _enrolled(world: World) -> list[Enrollment]:
+    with world.database.reading() as session:
+        return list(session.scalars(select(Enrollment)))

@@ -82,7 +82,10 @@ def plan(crowd: Crowd) -> None:
 
 
 def replan_late(crowd: Crowd) -> None:
-    assert planning.replan_late(crowd.session, crowd.now + DAY, crowd.real) == WAITING
+    late, real = crowd.now + DAY, crowd.real
+    reached = planning.replan_late(crowd.session, late, real, WAITING)
+    assert reached is not None  # it looked at as many
+    planning.replan_late(crowd.session, late, real, WAITING, beyond=reached)
 
 
 def claim(crowd: Crowd) -> list[ledger.Claimed]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from course import cohorts, holds, moving, skipping, soundness, steering, tags
+from course import cohorts, correcting, holds, moving, skipping, soundness, steering, tags
 from course.answers import Answer, Verdict
 from course.errors import InvalidInputError, MinicourseError, NotFoundError
 from course.holds import Scope
@@ -369,6 +369,70 @@ def test_a_rewind_keeps_the_gap_to_the_last_sending(world: World) -> None:
     assert "from Thu 2027-01-21 01:00" in judged.words
     world.live_through(6)
     all_is_well(world)
+
+
+def test_a_welcome_that_is_sent_again_keeps_the_gap_to_the_one_before(any_world: World) -> None:
+    world = any_world
+    world.clock.course = datetime(2027, 1, 14, 5, 30, tzinfo=UTC)  # 06:30 in Berlin
+    number = world.join("kim@example.com", zone="Europe/Berlin")
+    world.tick()
+    assert left_when(world, number) == [("welcome", "Thu 06:30")]
+    for judged in (look(world, Rewind("welcome"), number), give(world, Rewind("welcome"), number)):
+        assert "from Fri 2027-01-15 09:00" in judged.words
+    world.live_through(5.5)
+    assert left_when(world, number) == [
+        ("welcome", "Thu 06:30"),
+        ("welcome", "Fri 09:01"),
+        ("network", "Mon 09:01"),
+        ("market", "Tue 09:01"),
+    ]
+    all_is_well(world)
+
+
+# Another clock ------------------------------------------------------------------------------------
+
+
+def wish(world: World, **wishes: object) -> None:
+    with world.database.writing() as session:
+        now = world.clock.course
+        found = correcting.Wishes(**wishes)  # type: ignore[arg-type]
+        correcting.change(session, "kim@example.com", found, None, who="robin", now=now)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "expected"),
+    [
+        ("America/New_York", None, datetime(2027, 1, 18, 14, tzinfo=UTC)),
+        (None, time(18), datetime(2027, 1, 18, 17, tzinfo=UTC)),
+        (None, time(7), datetime(2027, 1, 19, 6, tzinfo=UTC)),  # it is past seven
+    ],
+)
+def test_what_waits_for_an_hour_of_the_old_clock_waits_for_one_of_the_new(
+    any_world: World, zone: str | None, hour: time | None, expected: datetime
+) -> None:
+    world = any_world
+    number = world.join("kim@example.com", zone="Europe/Berlin")
+    world.live_through(0.5)
+    world.clock.course = datetime(2027, 1, 18, 6, 30, tzinfo=UTC)  # network is three days late
+    world.tick()
+    network = world.rows(number)[-1]
+    assert (network.is_shifted, network.send_at) == (True, datetime(2027, 1, 18, 8, tzinfo=UTC))
+    wish(world, zone=zone, hour=hour)
+    network = world.rows(number)[-1]
+    assert (network.due_at, network.send_at) == (expected, expected)
+    wish(world, name="Kim")  # this moves nothing
+    assert world.rows(number)[-1].send_at == expected
+    world.live_through(3)
+    all_is_well(world)
+
+
+def test_a_new_clock_keeps_the_gap(world: World) -> None:
+    number = world.join("kim@example.com", zone="Europe/Berlin")
+    world.live_through(4.5)  # Monday: market left at nine
+    give(world, Rewind("market"), number)
+    assert world.rows(number)[-1].send_at == datetime(2027, 1, 19, 8, tzinfo=UTC)
+    wish(world, hour=time(1))
+    assert world.rows(number)[-1].send_at == datetime(2027, 1, 20, 0, tzinfo=UTC)
 
 
 def test_who_is_through_takes_part_again(world: World) -> None:

@@ -227,9 +227,16 @@ def test_lessons_follow_each_other() -> None:
 
 def test_the_welcome_mail_starts_no_gap() -> None:
     late_evening = moment("2027-01-14 23:50")
-    past = {"hello": Past(True, late_evening, late_evening)}
+    past = {"hello": Past(True, late_evening)}
     found = next_lesson(STEPS, past, rhythm(), late_evening, late_evening, rolling=True)
     assert found == Due("one", moment("2027-01-15 09:00"), is_welcome=False)
+
+
+def test_a_first_lesson_that_was_sent_again_starts_a_gap() -> None:
+    pace, sent = rhythm(minimum_gap=timedelta(hours=30)), moment("2027-01-14 09:00")
+    past = {"hello": Past(True, sent, sent)}
+    found = next_lesson(STEPS, past, pace, THURSDAY, sent, rolling=True)
+    assert found == Due("one", moment("2027-01-18 09:00"), is_welcome=False)
 
 
 def test_an_undecided_lesson_holds_the_next_one_back() -> None:

@@ -7,7 +7,7 @@ from course import audit, cohorts
 from course.cohorts import Verb
 from course.commands.cohort_look import list_, show
 from course.commands.cohort_terms import clone, create, edit
-from course.commands.context import Context, ask, dry_run_option, load, yes_option
+from course.commands.context import Context, ask, dry_run_option, load, say, yes_option
 from course.models import Cohort
 from course.states import EnrollmentState
 
@@ -135,7 +135,7 @@ def _do(name: str, verb: Verb, *, dry_run: bool, yes: bool = True, question: str
         found = cohorts.find(session, name)
         learners = cohorts.counts(session, found).get(EnrollmentState.ACTIVE, 0)
         would = cohorts.change(session, found, verb)
-        label, state = cohorts.label(found), found.state
+        label, state, was_front = cohorts.label(found), found.state, found.is_front
         session.rollback()
     if not would:
         click.echo(f"{label} was {state} already")
@@ -154,6 +154,11 @@ def _do(name: str, verb: Verb, *, dry_run: bool, yes: bool = True, question: str
 
     context.raw_database.run(work)
     click.echo(f"{label} is {state}")
+    if was_front and verb in (Verb.CLOSE, Verb.ARCHIVE):
+        say(
+            "It is the front: the course's page takes nobody in now. Give it another: "
+            "minicourse cohort front COURSE/NAME"
+        )
 
 
 def _record(session: Session, context: Context, found: Cohort, verb: str) -> None:

@@ -101,22 +101,31 @@ def list_(everything: bool, as_json: bool) -> None:
 
 
 def _print(course: str, lines: list[CohortLine]) -> None:
-    states = [str(state) for state in EnrollmentState]
+    states = list(EnrollmentState)
+    names = [f"{line.cohort}{' *' * line.is_front}" for line in lines]
     print_table(
-        ["cohort", "state", ("start", "whole"), *((state, "right") for state in states)],
+        [
+            ("cohort", "whole" if max(map(len, names)) <= _NARROW else ""),
+            "state",
+            ("start", "whole"),
+            *((_HEADS.get(state, state), "right") for state in states),
+        ],
         [
             (
-                f"{line.cohort}{' *' * line.is_front}",
+                name,
                 _state(line),
                 line.starts_on or "rolling",
                 *(getattr(line, state) for state in states),
             )
-            for line in lines
+            for name, line in zip(names, lines, strict=True)
         ],
         title=course,
     )
 
 
+# Of eighty columns, so many are left for a name; and a state's head is no wider than need be.
+_NARROW = 19
+_HEADS = {EnrollmentState.COMPLETED: "done", EnrollmentState.CANCELLED: "left"}
 _WHY = {Shut.OVER: "sign-up over", Shut.BEGUN: "has begun", Shut.FULL: "full"}
 
 
@@ -125,7 +134,7 @@ def _state(line: CohortLine) -> str:
     if line.shut in _WHY:
         return f"{line.state}, {_WHY[Shut(line.shut)]}"
     if line.shut is None and line.closes_on:
-        return f"{line.state} until {line.closes_on:%m-%d}"
+        return f"{line.state} until {line.closes_on}"
     return line.state
 
 
@@ -183,6 +192,8 @@ def _sign_up(line: CohortLine) -> str:
         case Shut.BEGUN:
             return "over: it has begun, and latecomers go to the next cohort"
         case Shut.FULL:
+            if line.capacity == 1:
+                return "full: the one place is taken"
             return f"full: all {line.capacity:,} places are taken"
         case _:
             until = f"until {line.closes_on}" if line.closes_on else "open"

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from course import arranging, audit, cohorts, courses
 from course.arranging import Edited
-from course.commands.context import Context, F, ask, dry_run_option, load, say, yes_option
+from course.commands.context import DATE, Context, F, ask, dry_run_option, load, say, yes_option
 from course.errors import InvalidInputError
 from course.models import Cohort, Course
 from course.wording import counted
@@ -37,7 +37,7 @@ def _terms_options(command: F) -> F:
 
 @click.command()
 @click.argument("name", metavar="COURSE/NAME")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="The first day, as YYYY-MM-DD.")
+@click.option("--start", type=DATE, help="The first day, as YYYY-MM-DD.")
 @click.option("--rolling", is_flag=True, help="Each learner starts when they confirm.")
 @_terms_options
 @click.option("--front", is_flag=True, help="The course's page fills it from now on.")
@@ -53,7 +53,9 @@ def create(
         --days mon,thu --capacity 30 --closes 2030-03-01 --latecomers next --front
       minicourse cohort create job-search/always --rolling --zone America/New_York
     """
-    if rolling == (start is not None):
+    if rolling and start:
+        raise click.UsageError("Say --start or --rolling, not both.")
+    if not rolling and not start:
         raise click.UsageError("Say when it starts: --start YYYY-MM-DD, or --rolling.")
     context, day = load(), start.date() if start else None
     terms = {"starts_on": day, **arranging.read(words)}
@@ -90,7 +92,7 @@ def _say_made(context: Context, label: str, day: date | None) -> None:
 @click.command()
 @click.argument("name", metavar="COURSE/NAME")
 @click.argument("new", metavar="NEW")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Its first day, as YYYY-MM-DD.")
+@click.option("--start", type=DATE, help="Its first day, as YYYY-MM-DD.")
 def clone(name: str, new: str, start: datetime | None) -> None:
     """Make a cohort like another one, and open it.
 

@@ -243,6 +243,22 @@ def say_if_cut(shown: int, limit: int | None) -> None:
         say(f"The first {limit} are shown; all of them with: --limit 0")
 
 
+class _Day(click.DateTime):
+    """A day, refused in one line."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            option = param.opts[0] if param else "The day"
+            raise InvalidInputError(
+                f"{option} {value!r} is no day; write it like 2030-03-04"
+            ) from None
+
+
+DATE = _Day(["%Y-%m-%d"])
+
+
 def ask(question: str, yes: bool) -> None:
     """Go on only with a person's yes, or with --yes."""
     if not yes:

@@ -69,7 +69,10 @@ def list_(
     print_table(
         [
             ("id", "right"),
-            *((head, "whole") for head in ("to", "mail", "state", "outcome", "when (UTC)")),
+            *("to", "mail"),
+            ("state", "whole"),
+            "outcome",
+            ("when (UTC)", "whole"),
         ],
         [
             (

@@ -17,6 +17,7 @@ from course.commands.context import (
     print_table,
     row_limit,
     say_if_cut,
+    short_time,
 )
 from course.explaining import Explanation, Told
 from course.lives import Entry
@@ -127,8 +128,11 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 def print_history(entries: list[Entry]) -> None:
     print_table(
         [("when (UTC)", "whole"), ("who", "whole"), "what"],
-        [(entry.at, entry.who, _what(entry)) for entry in entries],
+        [(entry.at, entry.who, _what(entry)) for entry in entries if not entry.is_to_come],
     )
+    for entry in entries:
+        if entry.is_to_come:
+            click.echo(f"To come: {short_time(entry.at)} UTC, {_what(entry)}")
 
 
 def _what(entry: Entry) -> str:

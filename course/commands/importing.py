@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from course import audit, cohorts, courses, formats, importing, installation
 from course.commands.bars import Bar, bar
 from course.commands.context import (
+    DATE,
     Context,
     ask,
     dry_run_option,
@@ -73,9 +74,7 @@ class _Job:
 )
 @click.option("--start-at", metavar="LESSON", help="They go on with that lesson, or number.")
 @click.option("--start-at-column", metavar="COLUMN", help="A column says with which one.")
-@click.option(
-    "--start", type=click.DateTime(["%Y-%m-%d"]), help="Their course starts on YYYY-MM-DD."
-)
+@click.option("--start", type=DATE, help="Their course starts on YYYY-MM-DD.")
 @click.option("--spread", metavar="3d", help="Spread the starts over so many days, or 12h.")
 @click.option("--update", is_flag=True, help="Who is there: correct what the list says of them.")
 @click.option("--suppress", is_flag=True, help="Never mail whom their old list would not.")
@@ -114,6 +113,8 @@ def import_(
     wishes = _wishes(source=source, **rest)
     if rejects is not None and rejects.exists():
         raise click.UsageError(f"--rejects {rejects} exists already; name a new file.")
+    if not file.is_file():
+        raise InvalidInputError(f"{file} is no file; it is read twice: save the list in one first")
     context = load()
     job = _job(context, file, cohort, wishes)
     keeps = rejects or beside(file)

@@ -182,6 +182,7 @@ def send(
     written, moment = _read(file), Moment(_moment(at, context.now))
     with context.database.reading() as session:
         course = notes.course_of(session, chosen)
+        notes.require_same_text(session, course, written)
         _require_sound(_findings(context, session, course, written, file))
         whom = Chosen(replace(chosen, course=course.slug), _revision(session, course, revision))
         there = notes.audience(session, course, written, whom)
@@ -234,14 +235,14 @@ def _print_audience(course: Live, written: NoteFile, there: Audience, at: str | 
 
 
 def _left_out(there: Audience) -> Iterator[tuple[str, object]]:
-    for number, why in (
-        (there.had, "have it already, or it waits for them"),
-        (there.not_active, "are not active: not confirmed, paused, done or gone"),
-        (there.paused_cohort, "are in a cohort that is paused"),
-        (there.suppressed, "may not be mailed"),
+    for number, one, several, why in (
+        (there.had, "has", "have", "it already, or it waits for them"),
+        (there.not_active, "is", "are", "not active: not confirmed, paused, done or gone"),
+        (there.paused_cohort, "is", "are", "in a cohort that is paused"),
+        (there.suppressed, "may", "may", "not be mailed"),
     ):
         if number:
-            yield "left out", f"{number:,} {why}"
+            yield "left out", f"{number:,} {one if number == 1 else several} {why}"
 
 
 # What was ordered ---------------------------------------------------------------------------------
@@ -297,9 +298,9 @@ def show(name: str, as_json: bool) -> None:
         found = notes.named(session, name)
         course = courses.by_id(session, found.course_id).slug
         (line,) = notes.listing(session, found.slug, course)
-        text = found.text
+        text, held = found.text, notes.held_by(session, found)
     if as_json:
-        print_json({**_plain(line), "text": text})
+        print_json({**_plain(line), "holds": [one.id for one in held], "text": text})
         return
     print_facts(
         [
@@ -307,6 +308,14 @@ def show(name: str, as_json: bool) -> None:
             ("ordered", line.ordered_at),
             ("by", line.ordered_by),
             ("leaves", _span(line)),
+            *(
+                fact
+                for one in held
+                for fact in (
+                    ("held since", one.since),
+                    ("to let it go", f"minicourse send release {one.id}"),
+                )
+            ),
             *((name, getattr(line, name)) for name in ("pending", "accepted", "cancelled")),
             ("on their way, unknown or failed", line.other),
         ]
@@ -337,6 +346,13 @@ def hold(name: str) -> None:
 
     def work(session: Session) -> int:
         found = notes.named(session, name)
+        course = courses.by_id(session, found.course_id).slug
+        (line,) = notes.listing(session, found.slug, course)
+        if not line.pending + line.other:
+            raise RefusedError(
+                f"Nothing of {course}/{found.slug} is left to hold back: "
+                f"{line.accepted:,} accepted, {line.cancelled:,} cancelled"
+            )
         scope = Scope(
             HoldScope.LESSON, course_id=found.course_id, lesson=note_file.key_of(found.slug)
         )
@@ -366,8 +382,11 @@ def cancel(name: str, dry_run: bool, yes: bool) -> None:
         course = courses.by_id(session, found.course_id).slug
         (line,) = notes.listing(session, found.slug, course)
     told = counted(line.pending, "mail")
-    if dry_run or not line.pending:
+    if dry_run:
         click.echo(f"{course}/{line.note}: {told} would be cancelled")
+        return
+    if not line.pending:
+        click.echo(f"{course}/{line.note}: nothing is left to cancel")
         return
     if line.pending > 1:
         ask(f"{course}/{line.note}: cancel {told}?", yes)

@@ -14,6 +14,7 @@ from course import moving, selecting, steering, tags
 from course.commands.bars import bar
 from course.commands.choosing import selection_options
 from course.commands.context import (
+    DATE,
     ROWS,
     Context,
     F,
@@ -122,9 +123,7 @@ def untag(tag: str, whom: Whom) -> None:
 
 @click.command()
 @many
-@click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Lessons again from that day on, YYYY-MM-DD."
-)
+@click.option("--until", type=DATE, help="Lessons again from that day on, YYYY-MM-DD.")
 @click.option("--for", "length", metavar="LENGTH", help="For so long: 10d or 2w.")
 def pause(whom: Whom, until: datetime | None, length: str | None) -> None:
     """Send no lessons for a while; without a day, until they are resumed. None is lost.

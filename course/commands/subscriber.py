@@ -11,6 +11,7 @@ from course.commands import explaining, steering
 from course.commands.choosing import pair, selection_options
 from course.commands.context import (
     Context,
+    ask,
     json_option,
     known_zone,
     limit_option,
@@ -21,6 +22,7 @@ from course.commands.context import (
     row_limit,
     say_if_cut,
     short_time,
+    yes_option,
 )
 from course.commands.explaining import print_history, print_lines
 from course.commands.exporting import export
@@ -55,8 +57,13 @@ def subscriber() -> None:
 @click.option("--name", default="", help="How lessons address them.")
 @click.option("--zone", help="Their time zone, like Europe/Berlin.")
 @click.option("--tag", "names", multiple=True, metavar="TAG", help="A word to keep with them.")
-def add(email: str, cohort: str, name: str, zone: str | None, names: tuple[str, ...]) -> None:
+@yes_option
+def add(
+    email: str, cohort: str, name: str, zone: str | None, names: tuple[str, ...], yes: bool
+) -> None:
     """Ask a person by mail to confirm, as the form does.
+
+    Who has left is asked again only if you say so; who was erased is not.
 
     \b
     Example:
@@ -65,6 +72,11 @@ def add(email: str, cohort: str, name: str, zone: str | None, names: tuple[str, 
     context = load()
     person = Person(parse_email(email), clean(name), known_zone(zone))
     kept = [tags.read(one) for one in names]
+    with context.database.reading() as session:
+        found = cohorts.find(session, cohort)
+        left_on = subscribers.left_on(session, person.email, found, context.hash_key)
+    if left_on:
+        ask(f"{person.email} left on {left_on:%Y-%m-%d}. Ask them to come back?", yes)
     said = context.database.run(lambda s: _add(s, cohort, person, kept, context))
     click.echo(f"{person.email}: {said}")
 

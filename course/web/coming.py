@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, false, select
 from sqlalchemy.orm import Session
 
-from course import planning
+from course import ledger, planning
 from course.curriculum import Course as Curriculum
 from course.models import Delivery, Enrollment
 from course.planning import Learner
@@ -26,7 +27,8 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The number of the mail that leaves now, if one does, and what comes after it."""
+    """The number of the mail that leaves now, if one does, and what comes after it; or the mail
+    that waits for its hour, and behind it nothing that has a date."""
 
     now: int | None = None
     next: Next | None = None
@@ -65,8 +67,15 @@ def coming(
     )
 
 
-def _lessons(session: Session, enrollment_id: int) -> list[Row[tuple[str, str, datetime]]]:
-    statement = select(Delivery.message_key, Delivery.state, Delivery.due_at, Delivery.settled_at)
+def _lessons(session: Session, enrollment_id: int) -> list[Row[*tuple[Any, ...]]]:
+    statement = select(
+        Delivery.message_key,
+        Delivery.state,
+        Delivery.due_at,
+        Delivery.send_at,
+        Delivery.settled_at,
+        Delivery.rank,
+    )
     return list(
         session.execute(
             statement.where(
@@ -79,15 +88,28 @@ def _lessons(session: Session, enrollment_id: int) -> list[Row[tuple[str, str, d
 
 
 def _ahead(
-    rows: list[Row[tuple[str, str, datetime]]],
+    rows: list[Row[*tuple[Any, ...]]],
     curriculum: Curriculum,
     learner: Learner,
     now: datetime,
 ) -> Ahead:
-    """A row that is not settled counts as gone: its mail leaves within moments."""
+    """A row that is not settled counts as gone: its mail leaves within moments, but where it waits
+    for an hour to come."""
+    for row in rows:
+        lesson = curriculum.by_slug.get(row.message_key)
+        if row.state == DeliveryState.PENDING and row.send_at > now and lesson:
+            return Ahead(next=Next(lesson.number, row.send_at))
     leaving = [row.message_key for row in rows if row.state in UNDECIDED]
-    past = {row.message_key: Past(True, row.due_at, row.settled_at or row.due_at) for row in rows}
+    past = {row.message_key: Past(True, row.due_at, _sent_at(row)) for row in rows}
     return look_ahead(curriculum, learner, past, leaving[0] if leaving else None, now)
+
+
+def _sent_at(row: Row[*tuple[Any, ...]]) -> datetime | None:
+    """What the gap counts from; a welcome mail starts none."""
+    if row.rank != ledger.RANK_LESSON:
+        return None
+    moment: datetime = row.settled_at or row.send_at
+    return moment
 
 
 def look_ahead(
@@ -100,7 +122,8 @@ def look_ahead(
     """`leaving` is the lesson whose mail is on its way; a lesson that is due joins it. Pure."""
     found = planning.next_lesson(planning.pace(curriculum, learner.clock), learner, past, now)
     if isinstance(found, Due) and found.comes_at <= now and leaving is None:
-        gone = {**past, found.slug: Past(True, found.due_at, now)}
+        sent_at = None if found.is_welcome else now
+        gone = {**past, found.slug: Past(True, found.due_at, sent_at)}
         return look_ahead(curriculum, learner, gone, found.slug, now)
     lesson = curriculum.by_slug.get(leaving or "")
     number = lesson.number if lesson else None

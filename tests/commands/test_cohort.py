@@ -92,7 +92,7 @@ def test_full_and_over_are_said_by_list_and_show(world: World, minicourse: Minic
     minicourse(*SMALL.split())
     minicourse("subscriber", "add", "ada@example.com", "--cohort", "small")
     assert "open, full" in " ".join(minicourse("cohort", "list").out.split())
-    assert "full: all 1 places are taken" in minicourse("cohort", "show", "small").out
+    assert "full: the one place is taken" in minicourse("cohort", "show", "small").out
     world.pass_time(days=3)
     assert "over since the end of 2027-01-16" in minicourse("cohort", "show", "small").out
     (line,) = [one for one in json.loads(minicourse("cohort", "list", "--json").out) if one["shut"]]
@@ -154,3 +154,25 @@ def test_each_command_of_the_daily_page_works_one_after_the_other(minicourse: Mi
     for line in lines_to_type(page):
         answer = minicourse(*shlex.split(line)[1:])
         assert answer.status == 0, f"{line}\n{answer.err}"
+
+
+def test_a_list_keeps_its_names_and_days_in_eighty_columns(
+    world: World, minicourse: Minicourse
+) -> None:
+    minicourse("cohort", "create", "job-search/evening-class-2", "--start", "2027-03-01")
+    minicourse("cohort", "edit", "job-search/evening-class-2", "--closes", "2027-02-20", "--yes")
+    minicourse("cohort", "front", "job-search/evening-class-2")
+    lines = minicourse("cohort", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (line,) = [line for line in lines if line.startswith("evening-class-2 *  open until")]
+    assert "2027-03-01" in line
+    assert any("2027-02-20" in line for line in lines)
+
+
+def test_closing_the_front_says_that_its_page_takes_nobody_in(
+    world: World, minicourse: Minicourse
+) -> None:
+    minicourse("cohort", "create", "job-search/spring", "--start", "2027-03-01")
+    assert "page" not in minicourse("cohort", "close", "job-search/spring").err
+    answer = minicourse("cohort", "close", "evergreen")
+    assert "It is the front: the course's page takes nobody in now." in answer.err

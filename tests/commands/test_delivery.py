@@ -1,13 +1,16 @@
 """`delivery`: the ledger, listed and told."""
 
 import json
+import shutil
 
 import pytest
+from sqlalchemy import update
 
-from course import recipients
+from course import courses, recipients, sources
 from course.mailer import Answer, Verdict
+from course.models import Delivery
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
-from tests.world import World
+from tests.world import START, World
 
 
 def _messages(minicourse: Minicourse, *words: str) -> list[tuple[str, str]]:
@@ -130,3 +133,24 @@ def test_a_number_may_be_written_as_it_travels(world: World, minicourse: Minicou
     answer = minicourse("delivery", "show", f"00000000-{travelled[9:]}")
     assert (answer.status, answer.out) == (1, "")
     assert f"whose mails are {travelled[:8]}-…" in answer.err
+
+
+def test_a_list_keeps_numbers_and_times_in_eighty_columns(
+    world: World, minicourse: Minicourse
+) -> None:
+    """As a second course makes the mails' names longer."""
+    folder, other = world.settings.home / "lessons", "a-course-with-a-rather-long-name"
+    shutil.copytree(folder / "job-search", folder / other)
+    world.join("somebody.with.a.long.name@mail.example.org")
+    world.tick()
+    with world.database.writing() as session:
+        courses.apply(session, sources.read(world.settings.home, other), "test", START)
+        courses.publish(session, other, START)
+        course = courses.live(session, other)
+        session.execute(update(Delivery).where(Delivery.id == 1).values(course_id=course.id))
+        session.execute(update(Delivery).where(Delivery.id == 2).values(id=1234567))
+    lines = minicourse("delivery", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if " accepted " in line] == ["1234567", "1"]
+    for line in lines:
+        assert ("accepted" in line) == ("2027-01-14 11:00" in line)

@@ -419,3 +419,13 @@ def test_a_list_may_bring_hours_and_the_courses_own_fields(
     with world.database.reading() as session:
         rows = session.execute(select(Subscriber.hour, Enrollment.fields).join(Enrollment)).all()
     assert [tuple(row) for row in rows] == [(time(7, 30), '{"years":12}'), (None, "")]
+
+
+def test_what_is_no_text_is_not_shown(world: World, minicourse: Minicourse, tmp_path: Path) -> None:
+    file = tmp_path / "people.xlsx"
+    file.write_bytes(b"PK\x03\x04\x14\x00\x06\x00\x08\n\x00\x01")
+    answer = minicourse("subscriber", "import", str(file), "--cohort", "evergreen")
+    assert answer.status == 1
+    assert answer.err == (
+        "Error: The first line is no text; save the list as CSV, and import that\n"
+    )

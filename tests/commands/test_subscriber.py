@@ -1,6 +1,7 @@
 """`subscriber`: people added, shown and taken out by hand."""
 
 import json
+from io import StringIO
 
 import pytest
 from sqlalchemy import select
@@ -45,6 +46,32 @@ def test_an_address_that_bounced_cannot_be_added(world: World, minicourse: Minic
     answer = minicourse("subscriber", "add", "kim@example.com", "--cohort", "evergreen")
     assert answer.status == 1
     assert "bounced on 2027-01-14" in answer.err
+
+
+ADD = "subscriber add kim@example.com --cohort evergreen".split()
+
+
+def test_who_was_erased_is_not_asked(world: World, minicourse: Minicourse) -> None:
+    world.join("kim@example.com")
+    minicourse("subscriber", "erase", "kim@example.com", "--yes")
+    mails = len(world.rows())
+    answer = minicourse(*ADD, "--yes")
+    assert answer.status == 1
+    assert "kim@example.com was erased on 2027-01-14; back comes only who" in answer.err
+    assert len(world.rows()) == mails
+
+
+def test_who_left_is_asked_only_when_that_is_wanted(
+    world: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    world.leave(world.join("kim@example.com"))
+    world.pass_time(days=2)
+    mails = len(world.rows())
+    answer = minicourse(*ADD)
+    assert "kim@example.com left on 2027-01-14. Ask them to come back?" in answer.err
+    assert (answer.status != 0, len(world.rows())) == (True, mails)
+    assert "gets a confirmation mail" in minicourse(*ADD, "--yes").out
 
 
 def test_show_tells_progress_next_lesson_and_each_mail(
@@ -157,3 +184,12 @@ def test_a_correction_that_cannot_be_is_refused(
     answer = minicourse("subscriber", "set", "kim@example.com", *words)
     assert answer.status == status
     assert said in answer.err
+
+
+def test_the_end_of_a_pause_stands_apart_from_what_has_happened(
+    world: World, minicourse: Minicourse
+) -> None:
+    world.join("kim@example.com", zone="Europe/Berlin")
+    minicourse("subscriber", "pause", "kim@example.com", "--until", "2027-02-01")
+    *_, last = minicourse("subscriber", "show", "kim@example.com", "--history").out.splitlines()
+    assert last == "To come: 2027-02-01 07:00 UTC, job-search: paused → active"

@@ -108,7 +108,7 @@ class World:
             kind=MessageKind.LESSON,
             message_key=slug,
             due_at=at,
-            rank=ledger.RANK_LESSON,
+            rank=ledger.RANK_WELCOME if slug == "welcome" else ledger.RANK_LESSON,
         )
         with self.database.writing() as session:
             ledger.plan(session, [row], at)

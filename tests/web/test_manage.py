@@ -2,11 +2,12 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 from werkzeug.test import TestResponse
 
-from course import tokens
+from course import ledger, tokens
 from course.models import Audit, Delivery, Revision, Subscriber, Suppression
 from course.states import CohortState, LinkPurpose, MessageKind
 
@@ -276,6 +277,29 @@ def test_nothing_is_sent_for_behind_a_mail_that_is_on_its_way(world: World) -> N
     world.receive("welcome", MONDAY)
     world.set_time(MONDAY + timedelta(days=1))  # the second is due by itself
     assert press(world, token, "next").status_code == 409
+
+
+def test_a_mail_that_waits_for_its_hour_is_shown_with_it_and_can_be_sent_for(world: World) -> None:
+    allow_next_now(world)
+    token = world.join()
+    world.receive("welcome", MONDAY)
+    morning = datetime(2030, 1, 9, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    late = MONDAY + timedelta(days=1, hours=9)
+    world.set_time(late)
+    with world.database.writing() as session:
+        shifted = ledger.Planned(
+            1, 1, MessageKind.LESSON, "network", morning, ledger.RANK_LESSON, is_shifted=True
+        )
+        ledger.plan(session, [shifted], late)
+    text = world.client.get(f"/manage/{token}").text
+    assert "on its way" not in text
+    assert "Wednesday, 9 January, 09:00" in text
+    assert "Mail 2 of 7" in text
+    assert "Send me the next mail now" in text
+    assert "Mail 2 of 7 is on its way" in press(world, token, "next").text
+    [row] = [row for row in world.rows(Delivery) if row.message_key == "network"]
+    assert (row.state, row.due_at, row.send_at) == ("pending", late, late)
+    assert world.rows(Audit)[-1].detail["deliveries"] == [row.id]
 
 
 # Reading again ------------------------------------------------------------------------------------
