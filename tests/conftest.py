@@ -22,6 +22,32 @@ from tests.world import World, found, make_home
 _OURS = ("MINICOURSE_", "DATABASE_URL", "SENDGRID_", "PUBLIC_URL", "MAIL_", "POSTAL_", "SECRET_KEY")
 
 
+# Both databases are tried in `make test` where the SQL itself is at stake, and for all the rest in
+# `make e2e`: a database of its own for each test takes a while.
+_ON_POSTGRESQL = {
+    "test_budgets",
+    "test_copies",
+    "test_enrollment",
+    "test_events_in_bulk",
+    "test_hints",
+    "test_migrations",
+    "test_notes",
+    "test_places",
+    "test_planning",
+    "test_query_plans",
+    "test_rowsets",
+    "test_selecting",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters and "postgresql" in parameters.id and item.path.stem not in _ON_POSTGRESQL:
+            item.add_marker(pytest.mark.e2e)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
@@ -75,7 +101,11 @@ _make_engine, _engines = db._make_engine, dict[str, Engine]()
 
 def _make_engine_like_the_first(url: str, patience_seconds: float) -> Engine:
     engine = _make_engine(url, patience_seconds)
-    first = _engines.setdefault(engine.dialect.name, engine)
+    first = _engines.get(engine.dialect.name)
+    # A dialect knows its server only once it has been there.
+    if first is None or getattr(first.dialect, "server_version_info", None) is None:
+        _engines[engine.dialect.name] = engine
+        return engine
     engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
     return engine
 

@@ -17,6 +17,8 @@ from course.webhooks import ProviderEvent
 from tests import postgres
 from tests.world import World
 
+pytestmark = pytest.mark.e2e  # whole databases are moved
+
 
 @pytest.fixture
 def url(postgres_server: URL) -> Iterator[str]:

@@ -17,6 +17,8 @@ from tests.bench.figures import Figure, Rival
 from tests.bench.plan import Plan
 from tests.bench.report import WIDTH, Machine, Report
 
+pytestmark = pytest.mark.e2e  # it measures for seconds
+
 TINY = Plan(size=200, rounds=1, seconds=0.1, databases=("sqlite",))
 ON_A_SERVER = Plan(size=200, rounds=1, seconds=0.1, databases=("postgresql",))
 

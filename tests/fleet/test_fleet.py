@@ -20,6 +20,8 @@ from tests.redis import Redis
 from tests.test_scheduler import StopAfter
 from tests.world import World
 
+pytestmark = pytest.mark.e2e  # real brokers and servers
+
 DEAD = "redis://:a-password@127.0.0.1:1/0"
 
 
