@@ -97,12 +97,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(finalize=_weighed, **options)
-        self.filters = {name: _counted(name, _BUILT_IN[name]) for name in FILTERS}
-        self.filters |= {_STEPS: _steps, _EACH: _each, _VALUE: _value}
-        self.tests = {
-            name: _counted(name, cast(Callable[..., Any], test))
-            for name, test in jinja_tests.TESTS.items()
-        }
+        self.filters = dict(_filters())
+        self.tests = dict(_tests())
         self.globals = {n: DEFAULT_NAMESPACE[n] for n in ("dict", "cycler", "joiner", "namespace")}
         self.globals["range"] = _range
 
@@ -131,6 +127,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(owner, str):
             _METHODS_FORESEEN.get(obj.__name__, _nothing)(owner, *args, **kwargs)
         return _weighed(super().call(context, obj, *args, **kwargs))
+
+
+@functools.cache
+def _filters() -> dict[str, Callable[..., Any]]:
+    """Made once: there are many environments."""
+    counted = {name: _counted(name, _BUILT_IN[name]) for name in FILTERS}
+    return counted | {_STEPS: _steps, _EACH: _each, _VALUE: _value}
+
+
+@functools.cache
+def _tests() -> dict[str, Callable[..., Any]]:
+    found = cast(dict[str, Callable[..., Any]], jinja_tests.TESTS)
+    return {name: _counted(name, test) for name, test in found.items()}
 
 
 def _weighed(value: Any) -> Any:
