@@ -29,9 +29,10 @@ up: $(INSTALLED) ## Run everything on this machine, until Ctrl-C
 	@$(BIN)/minicourse up
 
 test: $(INSTALLED) ## Run the tests, but for those of `make e2e`
-	$(BIN)/pytest -m "not e2e" -n 2
+	$(BIN)/pytest -m "not e2e and not whole" -n 2
 
 e2e: $(INSTALLED) ## Run the tests that need processes, a browser or minutes
+	$(BIN)/pytest -m "whole and not e2e" -n 2
 	$(BIN)/pytest -m e2e
 
 chaos: $(INSTALLED) ## Prove for minutes, under fire, that nothing is lost and nothing goes twice

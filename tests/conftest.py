@@ -22,6 +22,22 @@ from tests.world import World, found, make_home
 _OURS = ("MINICOURSE_", "DATABASE_URL", "SENDGRID_", "PUBLIC_URL", "MAIL_", "POSTAL_", "SECRET_KEY")
 
 
+# Live through whole courses, each of them many times: `make e2e` has the time.
+_WHOLE = {
+    "test_course_check",
+    "test_backups",
+    "test_checking",
+    "test_editing",
+    "test_explaining",
+    "test_hostile_course",
+    "test_lateness",
+    "test_looking",
+    "test_places",
+    "test_rehearsal",
+    "test_rehearse",
+    "test_stats",
+    "test_steering",
+}
 # Both databases are tried in `make test` where the SQL itself is at stake, and for all the rest in
 # `make e2e`: a database of its own for each test takes a while.
 _ON_POSTGRESQL = {
@@ -43,9 +59,10 @@ _ON_POSTGRESQL = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        parameters = getattr(item, "callspec", None)
-        if parameters and "postgresql" in parameters.id and item.path.stem not in _ON_POSTGRESQL:
-            item.add_marker(pytest.mark.e2e)
+        parameters, file = getattr(item, "callspec", None), item.path.stem
+        is_on_server = parameters is not None and "postgresql" in parameters.id
+        if file in _WHOLE or (is_on_server and file not in _ON_POSTGRESQL):
+            item.add_marker(pytest.mark.whole)
 
 
 @pytest.fixture(autouse=True)

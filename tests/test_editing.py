@@ -17,8 +17,6 @@ from course.settings import Settings
 from course.sources import Source
 from tests.world import World
 
-pytestmark = pytest.mark.e2e  # it lives through whole courses
-
 SLUGS = ["welcome", "network", "market", "practice", "plan-b", "leverage", "decision"]
 NEW = '---\nsubject: "A new one"\nafter: 1\n---\n\nHi {{ name or "there" }}, this is new.\n'
 # Where they stand when the course is edited: what each has had.

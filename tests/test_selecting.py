@@ -30,7 +30,7 @@ def people(any_world: World) -> World:
         revision = session.scalars(select(Revision)).one()
         text = revision.files["course.toml"] + FIELDS
         revision.files = {**revision.files, "course.toml": text}
-        revision.content_hash = "another"
+        revision.content_hash = "with fields"
     ada = world.join("ada@example.org")
     world.live_through(days=4)
     ben = world.join("ben@example.org")

@@ -12,8 +12,6 @@ from course.commands import rehearse
 from tests.commands.conftest import NOBODY, Minicourse, edit
 from tests.world import World
 
-pytestmark = pytest.mark.e2e  # it lives through whole courses
-
 ME = "me@example.com"
 REHEARSE = ("course", "rehearse", "job-search")
 
