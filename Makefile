@@ -67,8 +67,8 @@ audit: $(INSTALLED) ## Look for known weaknesses in what requirements.lock bring
 	  echo "make audit needs the network: pip-audit cannot be fetched, and nothing was looked at." >&2; \
 	  exit 1; \
 	}
-	@build/audit/bin/pip-audit --requirement requirements.lock --disable-pip || { \
-	  echo "make audit found a weakness, or reached no network: see above. Renew with: make lock" >&2; \
+	@build/audit/bin/pip-audit --strict --requirement requirements.lock --disable-pip || { \
+	  echo "make audit found a weakness, or could not look one up: see above. Renew with: make lock" >&2; \
 	  exit 1; \
 	}
 
