@@ -76,12 +76,8 @@ class Caretaker:
         with self.office.database.reading() as session:
             if not syncing.waiting(session):
                 return
-        key = self.office.settings.sendgrid_api_key
-        lists = ProviderLists(
-            key.get_secret_value() if key else "sandbox",
-            self.office.settings.mail_host,
-            _DEADLINE_SECONDS,
-        )
+        settings = self.office.settings
+        lists = ProviderLists(settings.mail_key, settings.mail_host, _DEADLINE_SECONDS)
         try:
             syncing.lift(self.office.database, lists, limit=_LIFTS)
             self._refused_at = None

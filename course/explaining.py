@@ -79,8 +79,8 @@ def explain(
     case = _Case(
         session=session,
         learner=learner,
-        curriculum=steering.curriculum_of(session, learner),
-        pace=steering.pace_of(session, learner),
+        curriculum=learner.curriculum,
+        pace=learner.pace,
         now=now,
         rows=lesson_rows(session, [number])[number],
         policy=(unknown_policy, auto_wait_hours),

@@ -43,25 +43,21 @@ def use(session: Session, token: str, real: datetime, keys: Sequence[str]) -> bo
     The row is written in the transaction in which the form acts, so of two that come at the same
     time one finds it there. It names what the token says: its text can be written in other ways.
     """
-    found = next((p for p in Purpose if _is_good(p, token, real, keys)), None)
-    if found is None:
+    name = _good_name(token, real, keys) if token else None
+    if name is None:
         return False
-    signed = unsign(found, token, keys)
-    assert signed
-    row = {"token_hash": _hash(found, signed.subject), "used_at": real}
+    row = {"token_hash": name, "used_at": real}
     insert = insert_ignoring(session, UsedToken).values(row).returning(UsedToken.token_hash)
     return session.scalar(insert) is not None
 
 
-def _hash(purpose: Purpose, subject: int) -> str:
-    return sha256(f"{purpose}:{subject}".encode()).hexdigest()[:32]
-
-
-def _is_good(purpose: Purpose, token: str, real: datetime, keys: Sequence[str]) -> bool:
-    signed = unsign(purpose, token, keys) if token else None
-    if signed is None:
-        return False
-    return LEAST_AGE[purpose] <= real - signed.made_at <= GREATEST_AGE[purpose]
+def _good_name(token: str, real: datetime, keys: Sequence[str]) -> str | None:
+    """Under which name it is written down; None where it is not ours, too young or too old."""
+    for purpose in Purpose:
+        signed = unsign(purpose, token, keys)
+        if signed and LEAST_AGE[purpose] <= real - signed.made_at <= GREATEST_AGE[purpose]:
+            return sha256(f"{purpose}:{signed.subject}".encode()).hexdigest()[:32]
+    return None
 
 
 def sweep(session: Session, real: datetime, limit: int = 500) -> int:

@@ -1,11 +1,13 @@
 """Notes: one Markdown file to chosen active people, through the same ledger as every lesson. A row
 is named `note:<slug>`, so that nobody gets a note twice however often it is ordered."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, exists, func, literal, not_, select, true
 from sqlalchemy.orm import Session
@@ -126,7 +128,7 @@ class Moment:
 
     at: datetime  # aware: that instant; naive: on each reader's clock
 
-    def of(self, zone: Any) -> datetime:
+    def of(self, zone: ZoneInfo) -> datetime:
         return self.at if self.at.tzinfo else to_utc(self.at.date(), self.at.time(), zone)
 
 
@@ -173,7 +175,7 @@ def plan_some(
 
 
 def plan_all(
-    writing: Any,
+    writing: Callable[[Callable[[Session], tuple[int, int]]], tuple[int, int]],
     course: Live,
     note: NoteFile,
     chosen: Chosen,
@@ -184,10 +186,8 @@ def plan_all(
     each brought. Broken off and ordered again, it goes on where it was."""
     beyond, is_full = 0, True
     while is_full:
-        start = beyond
-        count, beyond = writing(
-            lambda s, start=start: plan_some(s, course, note, chosen, moment, now, beyond=start)
-        )
+        some = partial(plan_some, course=course, note=note, chosen=chosen, moment=moment, now=now)
+        count, beyond = writing(partial(some, beyond=beyond))
         is_full = beyond > 0
         if count:
             yield count

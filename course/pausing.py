@@ -14,7 +14,7 @@ from course.db import among, changed
 from course.errors import InvalidInputError
 from course.models import Enrollment
 from course.states import EnrollmentState
-from course.steering import Fate, Judged, Learner, pace_of, said, why_not
+from course.steering import Fate, Judged, Learner, said, why_not
 from course.timing import local_date, to_utc
 
 E = EnrollmentState
@@ -30,24 +30,23 @@ class Pause:
     action = "subscriber pause"
 
     def judge(self, session: Session, found: Sequence[Learner], now: datetime) -> list[Judged]:
-        return [self._judge(session, learner, now) for learner in found]
+        del session
+        return [self._judge(learner, now) for learner in found]
 
-    def _judge(self, session: Session, learner: Learner, now: datetime) -> Judged:
+    def _judge(self, learner: Learner, now: datetime) -> Judged:
         if learner.state not in (E.ACTIVE, E.PAUSED):
             return said(learner, Fate.REFUSED, why_not(learner))
-        until, words = self._end(session, learner, now)
+        until, words = self._end(learner, now)
         if learner.state is E.PAUSED and learner.enrollment.paused_until == until:
             return said(learner, Fate.ALREADY, f"is paused {words} already")
         return said(learner, Fate.TOUCHED, f"paused {words}", until=until and until.isoformat())
 
-    def _end(
-        self, session: Session, learner: Learner, now: datetime
-    ) -> tuple[datetime | None, str]:
+    def _end(self, learner: Learner, now: datetime) -> tuple[datetime | None, str]:
         """That day, before the hour of their lessons: at midnight what is a few hours late would
         leave, and at the hour itself what is shifted would wait for the next day."""
         if self.until is None and self.days is None:
             return None, "until somebody resumes them"
-        rhythm = pace_of(session, learner).rhythm
+        rhythm = learner.pace.rhythm
         day = self.until or local_date(now, rhythm.zone) + timedelta(days=self.days or 0)
         until = to_utc(day, rhythm.at, rhythm.zone) - _BEFORE
         if until <= now:

@@ -83,9 +83,7 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     """
     _wake(session, now, limit)
     _look_again(session, now, limit)
-    found = _due(session, now, limit)
-    barred = _barred(session, found)
-    learners = [learner for learner in found if learner.id not in barred]
+    learners, barred = _due(session, now, limit)
     pace_of = _paces(session, learners)
     mails: list[ledger.Planned] = []
     look_at: list[tuple[int, datetime]] = []
@@ -118,9 +116,9 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     if look_at:
         run(session, _look_at, given=_LOOKS.pack(session, look_at))
     _set(session, waiting, next_due_at=None)
-    _set(session, sorted(barred), next_due_at=now + BARRED_PAUSE)
+    _set(session, barred, next_due_at=now + BARRED_PAUSE)
     _set(session, finished, state=EnrollmentState.COMPLETED, ended_at=now, next_due_at=None)
-    return len(found)
+    return len(learners) + len(barred)
 
 
 _LOOKS = RowSet(id=Enrollment.id, at=Enrollment.next_due_at)
@@ -266,30 +264,20 @@ def _paces(session: Session, learners: Iterable[Learner]) -> PaceOf:
     return paces(session, {learner.clock.course_id for learner in learners})
 
 
-def _due(session: Session, now: datetime, limit: int) -> list[Learner]:
+def _due(session: Session, now: datetime, limit: int) -> tuple[list[Learner], list[int]]:
+    """Whose time has come; apart from them those whose address may not be mailed now. That is
+    asked once more at the line."""
+    is_barred = or_(Subscriber.email.is_(None), suppressions.bars_learner())
     found = rows(
         session,
-        _LEARNERS.where(Enrollment.state == EnrollmentState.ACTIVE, Enrollment.next_due_at <= now)
+        _LEARNERS.add_columns(is_barred.label("is_barred"))
+        .where(Enrollment.state == EnrollmentState.ACTIVE, Enrollment.next_due_at <= now)
         .order_by(Enrollment.next_due_at, Enrollment.id)
         .limit(limit)
         .with_for_update(of=Enrollment, skip_locked=True),
-    )
-    return [_learner(row) for row in found.all()]
-
-
-def _barred(session: Session, learners: Sequence[Learner]) -> set[int]:
-    """Those whose address may not be mailed now. It is asked once more at the line."""
-    if not learners:
-        return set()
-    found = (
-        select(Enrollment.id)
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .where(
-            among(session, Enrollment.id, [learner.id for learner in learners]),
-            or_(Subscriber.email.is_(None), suppressions.bars_learner()),
-        )
-    )
-    return set(rows(session, found).scalars())
+    ).all()
+    barred = sorted(row.id for row in found if row.is_barred)
+    return [_learner(row) for row in found if not row.is_barred], barred
 
 
 def _passed(learner: Learner, passed: Iterable[Passed]) -> list[ledger.Planned]:

@@ -17,8 +17,6 @@ from course.steering import (
     Fate,
     Judged,
     Learner,
-    curriculum_of,
-    pace_of,
     said,
     why_not,
 )
@@ -42,7 +40,7 @@ class Resend:
     def _judge(self, session: Session, learner: Learner, rows: Rows) -> Judged:
         if learner.state not in (E.ACTIVE, E.COMPLETED):
             return said(learner, Fate.REFUSED, why_not(learner))
-        lesson = curriculum_of(session, learner).lesson(self.lesson).slug
+        lesson = learner.curriculum.lesson(self.lesson).slug
         row = rows.get(lesson)
         refused = _no_mail(session, learner) or _not_to_be_resent(learner, lesson, row)
         if refused or row is None:
@@ -90,16 +88,16 @@ class Rewind:
     def _judge(self, session: Session, learner: Learner, rows: Rows, now: datetime) -> Judged:
         if learner.state not in (E.ACTIVE, E.PAUSED, E.COMPLETED):
             return said(learner, Fate.REFUSED, why_not(learner))
-        order = list(curriculum_of(session, learner).by_slug)
-        lesson = curriculum_of(session, learner).lesson(self.lesson).slug
+        order = list(learner.curriculum.by_slug)
+        lesson = learner.curriculum.lesson(self.lesson).slug
         again = [slug for slug in order[order.index(lesson) :] if slug in rows]
-        refused = _no_mail(session, learner) or _in_the_way(session, learner, lesson, rows, again)
+        refused = _no_mail(session, learner) or _in_the_way(learner, lesson, rows, again)
         if refused:
             return said(learner, Fate.REFUSED, refused)
         if again == [lesson] and rows[lesson].state == S.PENDING:
             return said(learner, Fate.ALREADY, f"gets {lesson} next already")
         due_at = self._due_at(session, learner, now)
-        local = due_at.astimezone(pace_of(session, learner).rhythm.zone)
+        local = due_at.astimezone(learner.pace.rhythm.zone)
         return said(
             learner,
             Fate.TOUCHED,
@@ -118,7 +116,7 @@ class Rewind:
             # A welcome mail starts no gap, but for itself: sent again it is no welcome.
             or_(Delivery.rank == ledger.RANK_LESSON, Delivery.message_key == self.lesson),
         )
-        rhythm = pace_of(session, learner).of(self.lesson)
+        rhythm = learner.pace.of(self.lesson)
         return timing.again_at(now, rhythm, session.scalar(latest))
 
     def act(
@@ -172,13 +170,11 @@ def _not_to_be_resent(learner: Learner, lesson: str, row: Delivery | None) -> st
     return fates.on_its_way(row)
 
 
-def _in_the_way(
-    session: Session, learner: Learner, lesson: str, rows: Rows, again: Sequence[str]
-) -> str | None:
+def _in_the_way(learner: Learner, lesson: str, rows: Rows, again: Sequence[str]) -> str | None:
     if lesson not in again:
         return f"has not come to {lesson} yet; it comes by itself"
-    if lesson in pace_of(session, learner).conditions.unwanted(learner.enrollment.fields):
-        when = curriculum_of(session, learner).lesson(lesson).when
+    if lesson in learner.pace.conditions.unwanted(learner.enrollment.fields):
+        when = learner.curriculum.lesson(lesson).when
         return f"does not get {lesson}, which is for others: when {when}"
     for row in rows.values():
         if reason := fates.on_its_way(row):

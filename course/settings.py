@@ -281,6 +281,11 @@ class Settings(BaseSettings):
         return self.sendgrid_host
 
     @property
+    def mail_key(self) -> str:
+        """What opens the mail host; the stand-in takes any."""
+        return self.sendgrid_api_key.get_secret_value() if self.sendgrid_api_key else "sandbox"
+
+    @property
     def database(self) -> str:
         """DATABASE_URL with a relative SQLite path taken from the home, not the working folder."""
         url = make_url(self.database_url)

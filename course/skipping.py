@@ -12,7 +12,7 @@ from course import fates, ledger
 from course.db import among
 from course.models import Delivery, Enrollment
 from course.states import SETTLED, DeliveryState, EnrollmentState, MessageKind
-from course.steering import Fate, Judged, Learner, curriculum_of, pace_of, said, why_not
+from course.steering import Fate, Judged, Learner, said, why_not
 
 S = DeliveryState
 BY_HAND = "skipped by hand"
@@ -30,15 +30,15 @@ class Skip:
     def judge(self, session: Session, found: Sequence[Learner], now: datetime) -> list[Judged]:
         del now
         rows = lesson_rows(session, [learner.enrollment.id for learner in found])
-        return [self._judge(session, one, rows[one.enrollment.id]) for one in found]
+        return [self._judge(one, rows[one.enrollment.id]) for one in found]
 
-    def _judge(self, session: Session, learner: Learner, rows: Rows) -> Judged:
+    def _judge(self, learner: Learner, rows: Rows) -> Judged:
         if learner.state not in (EnrollmentState.ACTIVE, EnrollmentState.PAUSED):
             return said(learner, Fate.REFUSED, why_not(learner))
         if self.lesson is not None:
-            lesson: str | None = curriculum_of(session, learner).lesson(self.lesson).slug
+            lesson: str | None = learner.curriculum.lesson(self.lesson).slug
         else:
-            lesson = _next(session, learner, rows)
+            lesson = _next(learner, rows)
         if lesson is None:
             return said(learner, Fate.REFUSED, "has no lesson to come")
         row = rows.get(lesson)
@@ -89,12 +89,12 @@ def pass_over(
     ledger.plan(session, mails, now)
 
 
-def _next(session: Session, learner: Learner, rows: Rows) -> str | None:
+def _next(learner: Learner, rows: Rows) -> str | None:
     """The lesson that waits or is on its way, else the first that is not decided."""
     for row in rows.values():
         if row.state not in SETTLED:
             return row.message_key
-    pace = pace_of(session, learner)
+    pace = learner.pace
     unwanted = pace.conditions.unwanted(learner.enrollment.fields)
     return next(
         (step.slug for step in pace.steps if step.slug not in rows and step.slug not in unwanted),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from course import brake, ledger, planning, progress
 from course.models import Audit, Delivery, Enrollment
 from course.states import DeliveryState, EnrollmentState, MessageKind
-from course.steering import Fate, Judged, Learner, curriculum_of, pace_of, said, why_not
+from course.steering import Fate, Judged, Learner, said, why_not
 from course.timing import Due, Release
 
 ACTION = "next lesson"
@@ -30,7 +30,7 @@ class SendNext:
     def _judge(self, session: Session, learner: Learner, now: datetime) -> Judged:
         if learner.state is not EnrollmentState.ACTIVE:
             return said(learner, Fate.REFUSED, why_not(learner))
-        if not curriculum_of(session, learner).page.next_now:
+        if not learner.curriculum.page.next_now:
             return said(learner, Fate.REFUSED, "is in a course that sends nothing before its time")
         lesson = _next(session, learner.enrollment.id, now)
         if lesson is None:
@@ -71,7 +71,7 @@ class SendNext:
 
 def possible_again(session: Session, learner: Learner, now: datetime) -> datetime | None:
     """From when on they may send for the next one; None: now."""
-    gap = pace_of(session, learner).rhythm.minimum_gap
+    gap = learner.pace.rhythm.minimum_gap
     orders = session.execute(
         select(Audit.at, Audit.detail).where(
             Audit.subscriber_id == learner.person.id, Audit.action == ACTION, Audit.at > now - gap

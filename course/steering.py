@@ -32,10 +32,20 @@ class Learner:
     person: Subscriber
     cohort: Cohort
     course: Course
+    curriculum: Curriculum
 
     @property
     def state(self) -> EnrollmentState:
         return EnrollmentState(self.enrollment.state)
+
+    @property
+    def pace(self) -> planning.Pace:
+        """How the course goes for them."""
+        one = self.enrollment
+        is_late = bool(one.confirmed_at and one.starts_at and one.confirmed_at > one.starts_at)
+        person = self.person
+        clock = planning.clock_in(self.cohort, person.zone, person.hour, is_late=is_late)
+        return planning.pace(self.curriculum, clock)
 
 
 class Fate(StrEnum):
@@ -122,7 +132,9 @@ def learners(session: Session, ids: Sequence[int], *, is_locked: bool = False) -
     statement = _LEARNERS.where(among(session, Enrollment.id, ids)).order_by(Enrollment.id)
     if is_locked:
         statement = statement.with_for_update(of=Enrollment, key_share=True)
-    return [Learner(*row) for row in session.execute(statement)]
+    found = session.execute(statement).all()
+    live = courses.by_ids(session, {row.Course.id for row in found})
+    return [Learner(*row, live[row.Course.id].curriculum) for row in found]
 
 
 _LEARNERS: Select[Enrollment, Subscriber, Cohort, Course] = (
@@ -199,15 +211,3 @@ def why_not(learner: Learner) -> str:
             )
         case E.CANCELLED:
             return f"left on {ended} ({enrollment.reason}); back comes who signs up and confirms"
-
-
-def curriculum_of(session: Session, learner: Learner) -> Curriculum:
-    return courses.by_id(session, learner.course.id).curriculum
-
-
-def pace_of(session: Session, learner: Learner) -> planning.Pace:
-    """How the course goes for that learner."""
-    person, one = learner.person, learner.enrollment
-    is_late = bool(one.confirmed_at and one.starts_at and one.confirmed_at > one.starts_at)
-    clock = planning.clock_in(learner.cohort, person.zone, person.hour, is_late=is_late)
-    return planning.pace(curriculum_of(session, learner), clock)

@@ -80,9 +80,8 @@ class Context:
         """With the key of the settings, or to the sandbox."""
         from course.mailer import Mailer
 
-        key = self.settings.sendgrid_api_key
         return Mailer(
-            key.get_secret_value() if key else "sandbox",
+            self.settings.mail_key,
             self.settings.mail_host,
             self.settings.call_deadline_seconds,
         )

@@ -48,8 +48,7 @@ _ACTS = ("signup", "confirm")
 
 def provider(context: Context) -> ProviderLists:
     """SendGrid's lists, or the stand-in's, with the key of the settings."""
-    key = context.settings.sendgrid_api_key
-    return ProviderLists(key.get_secret_value() if key else "sandbox", context.settings.mail_host)
+    return ProviderLists(context.settings.mail_key, context.settings.mail_host)
 
 
 def explained(error: AccountError, right: str, then: str) -> AccountError:

@@ -110,7 +110,7 @@ def sooner(session: Session, found: Enrollment, live: Live, now: datetime) -> So
     """None where there is nothing to send for."""
     if found.state != EnrollmentState.ACTIVE or not live.curriculum.page.next_now:
         return None
-    learner = steering.Learner(found, found.subscriber, found.cohort, found.course)
+    learner = steering.Learner(found, found.subscriber, found.cohort, found.course, live.curriculum)
     again_at = possible_again(session, learner, now)
     if again_at is not None:
         return Sooner(again_at)

@@ -1,17 +1,14 @@
 """A learner's own page in a real browser: without scripts, on a small phone, from right to left."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from course.models import Subscriber
 from course.web import texts
 
+from .browsing import address, browser  # noqa: F401 (fixtures)
 from .conftest import World
 from .test_manage import allow_next_now, deliver, newest_link, settle
 
@@ -26,35 +23,8 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("main button, main summar
 IS_WIDER = "() => document.documentElement.scrollWidth > innerWidth"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The machine's own Chromium where there is one, else Playwright's."""
-    with sync_playwright() as playwright:
-        try:
-            chromium = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-            )
-        except Error as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(f"no browser starts here: {error.message.splitlines()[0]}")
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def address(world: World) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, world.client.application, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def own(world: World, address: str) -> str:
+def own(world: World, address: str) -> str:  # noqa: F811
     """The page of somebody who has had the first lesson."""
     allow_next_now(world)
     token = world.join()
@@ -63,7 +33,7 @@ def own(world: World, address: str) -> str:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def context(browser: Browser) -> Iterator[BrowserContext]:  # noqa: F811
     found = browser.new_context(java_script_enabled=False, viewport=PHONE)
     yield found
     found.close()
@@ -109,7 +79,10 @@ def test_a_lesson_is_read_again_and_the_way_back_is_above_it(page: Page, own: st
 
 
 def test_another_address_through_both_inboxes(
-    world: World, page: Page, own: str, address: str
+    world: World,
+    page: Page,
+    own: str,
+    address: str,  # noqa: F811
 ) -> None:
     page.goto(own)
     page.get_by_text("My name, address and data").click()
@@ -130,7 +103,7 @@ def test_another_address_through_both_inboxes(
     assert world.rows(Subscriber)[0].email == "ada@new.example"
 
 
-def test_a_copy_of_all_data_is_a_download(world: World, page: Page, own: str, address: str) -> None:
+def test_a_copy_of_all_data_is_a_download(world: World, page: Page, own: str, address: str) -> None:  # noqa: F811
     page.goto(own)
     page.get_by_text("My name, address and data").click()
     page.get_by_role("button", name="Get a copy of my data").click()
@@ -156,7 +129,10 @@ def test_a_form_of_another_site_is_refused(world: World, page: Page, own: str) -
 
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_the_page_fits_a_small_phone_and_a_thumb(
-    browser: Browser, own: str, direction: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser,  # noqa: F811
+    own: str,
+    direction: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load = texts.load
     monkeypatch.setattr(
