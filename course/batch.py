@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from course import copies, holds, installation, ledger, packing, throttle, tokens
 from course.answers import Answer, Verdict
-from course.db import real_now
+from course.db import changed, real_now
 from course.errors import ModeError
 from course.ledger import Claimed, Crossed
 from course.models import Installation, Request
@@ -393,7 +393,8 @@ class Call:
 
 
 def _note_answer(session: Session, request_id: int, answer: Answer, real: datetime) -> None:
-    session.execute(
+    changed(
+        session,
         update(Request)
         .where(Request.id == request_id)
         .values(
@@ -404,7 +405,7 @@ def _note_answer(session: Session, request_id: int, answer: Answer, real: dateti
             x_message_id=answer.x_message_id,
             # What the provider surely did not take leaves the limit as it was.
             counts_to_limit=answer.verdict in (Verdict.ACCEPTED, Verdict.UNKNOWN),
-        )
+        ),
     )
     if answer.verdict is Verdict.ACCEPTED:
-        session.execute(update(Installation).values(last_accepted_at=real))
+        changed(session, update(Installation).values(last_accepted_at=real))

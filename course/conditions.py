@@ -20,6 +20,10 @@ from course.states import (
 # at the earliest of each rank, and left at what is not due yet.
 EVERY_RANK = (0, 1, 2)
 
+# An instant or a hold, or the parameter of a statement that is built once.
+Moment = datetime | ColumnElement[datetime]
+HoldId = int | ColumnElement[int]
+
 
 def wanted() -> ColumnElement[bool]:
     """SQL over Delivery ⋈ Enrollment ⋈ Cohort: the enrollment still asks for this kind of mail."""
@@ -44,7 +48,7 @@ def catches_up() -> ColumnElement[bool]:
     )
 
 
-def waiting(now: datetime, real: datetime, *, but_hold: int | None = None) -> ColumnElement[bool]:
+def waiting(now: Moment, real: Moment, *, but_hold: HoldId | None = None) -> ColumnElement[bool]:
     """SQL over Delivery ⋈ Enrollment ⋈ Cohort: this row may be claimed now."""
     return and_(
         Delivery.state == DeliveryState.PENDING,

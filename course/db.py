@@ -7,7 +7,6 @@ that; see SQLAlchemy's notes on pysqlite, "Serializable isolation / Savepoints".
 """
 
 import functools
-import json
 import logging
 import random
 import sys
@@ -22,17 +21,16 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import orjson
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     CursorResult,
     DateTime,
     Dialect,
     Engine,
     Executable,
-    Select,
     Text,
     Update,
     bindparam,
-    cast,
     create_engine,
     event,
     func,
@@ -40,6 +38,7 @@ from sqlalchemy import (
     make_url,
     select,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -161,31 +160,36 @@ def changed(session: Session, statement: Update) -> int:
     return result.rowcount
 
 
-def gathered(session: Session, statement: Select[*tuple[Any, ...]]) -> list[Any]:
-    """The rows of a SELECT of numbers and texts, each a list, brought over as one JSON text.
-
-    A thousand rows one by one cost more than finding them; and from SQLite each takes Python's
-    lock anew, so that a thread that reads would wait for every other between any two of its rows.
-    """
-    row = statement.subquery().columns
-    if is_postgresql(session):
-        found = session.scalar(select(cast(func.json_agg(func.json_build_array(*row)), Text)))
-    else:
-        found = session.scalar(select(func.json_group_array(func.json_array(*row))))
-    rows: list[Any] = orjson.loads(found) if found else []
-    return rows
-
-
 def among(
     session: Session, column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable[int]
 ) -> ColumnElement[bool]:
     """`column IN ids` with all ids in one parameter, so that a thousand cost no more text than
     one, and the statement is the same for any number."""
+    return _among(is_postgresql(session), column, bindparam(None, packed(session, ids)))
+
+
+def among_given(
+    is_on_postgresql: bool, column: ColumnElement[int] | InstrumentedAttribute[int]
+) -> ColumnElement[bool]:
+    """The same for a statement that is built once: its parameter `ids` is what `packed` makes."""
+    return _among(is_on_postgresql, column, bindparam("ids"))
+
+
+def _among(
+    is_on_postgresql: bool,
+    column: ColumnElement[int] | InstrumentedAttribute[int],
+    ids: BindParameter[Any],
+) -> ColumnElement[bool]:
+    if is_on_postgresql:
+        return column == func.any(type_coerce(ids, postgresql.ARRAY(BigInteger)))
+    each = func.json_each(type_coerce(ids, Text)).table_valued("value")
+    return column.in_(select(each.c.value))
+
+
+def packed(session: Session, ids: Iterable[int]) -> list[int] | str:
+    """All these numbers as one parameter."""
     numbers = sorted(ids)
-    if is_postgresql(session):
-        return column == func.any(bindparam(None, numbers, postgresql.ARRAY(BigInteger)))
-    listed = func.json_each(json.dumps(numbers)).table_valued("value")
-    return column.in_(select(listed.c.value))
+    return numbers if is_postgresql(session) else orjson.dumps(numbers).decode()
 
 
 def retrying(patience_seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:

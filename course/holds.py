@@ -25,7 +25,7 @@ class Scope:
     lesson: str | None = None
 
 
-def held(*, but: int | None = None) -> ColumnElement[bool]:
+def held(*, but: int | ColumnElement[int] | None = None) -> ColumnElement[bool]:
     """SQL over Delivery joined with its Enrollment: a hold (other than `but`) covers this row.
     Whether any stands at all is asked once for all rows, and mostly that is the answer."""
     covers = or_(

@@ -8,16 +8,20 @@ The transitions are those of `states.TRANSITIONS`. Course time (`now`) says what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import starmap
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Insert,
+    Integer,
     ScalarSelect,
     Select,
+    Update,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -31,10 +35,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from course import conditions, holds
-from course.db import among, changed, gathered, insert_ignoring, is_postgresql
+from course.db import (
+    UTCDateTime,
+    among,
+    among_given,
+    changed,
+    insert_ignoring,
+    is_postgresql,
+    packed,
+)
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
 from course.note_file import slug_in
-from course.rowsets import RowSet, insert_from, run
+from course.rowsets import RowSet, gathered, insert_from, run
 from course.states import (
     DeliveryState,
     EnrollmentState,
@@ -193,29 +205,53 @@ def claim(
     Rows whose claims were lost twice are `suspects`: perhaps they end whoever takes them, so they
     are claimed apart from the others, one at a time.
     """
+    until = real + lease
+    own = {"token": token, "until": until}
+    is_but = {"but_hold": but_hold} if but_hold is not None else {}
+    build = partial(_claiming, suspects=suspects, is_but=bool(is_but))
+    count = run(session, build, now=now, real=real, limit=limit, **own, **is_but).rowcount
+    if not count:
+        return []
+    return sorted(starmap(_claimed, gathered(session, _mine, **own)))
+
+
+@cache
+def _claiming(_postgresql: bool, *, suspects: bool, is_but: bool) -> Update:
     lost = Delivery.lost_claims >= SUSPECT_AFTER
+    but_hold = bindparam("but_hold", type_=Integer) if is_but else None
     due = (
         conditions.joined(select(Delivery.id))
-        .where(conditions.waiting(now, real, but_hold=but_hold), lost if suspects else not_(lost))
+        .where(
+            conditions.waiting(_moment("now"), _moment("real"), but_hold=but_hold),
+            lost if suspects else not_(lost),
+        )
         .order_by(Delivery.rank, Delivery.send_at, Delivery.id)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(of=Delivery, skip_locked=True)
         # As a plain subquery PostgreSQL may run it more than once, and claim more than the limit.
         .cte("due")
     )
     live = select(Course.live_revision_id).where(Course.id == Delivery.course_id).scalar_subquery()
-    until = real + lease
-    count = changed(
-        session,
+    return (
         update(Delivery)
         .where(Delivery.id.in_(select(due.c.id)), Delivery.state == S.PENDING)
         .values(
-            state=S.CLAIMED, claim_token=token, lease_until=until, revision_id=live, reason=None
-        ),
+            state=S.CLAIMED,
+            claim_token=bindparam("token"),
+            lease_until=_moment("until"),
+            revision_id=live,
+            reason=None,
+        )
     )
-    if not count:
-        return []
-    mine = select(
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=UTCDateTime())
+
+
+@cache
+def _mine(_postgresql: bool) -> Select[*tuple[Any, ...]]:
+    return select(
         Delivery.id,
         Delivery.enrollment_id,
         Delivery.course_id,
@@ -223,8 +259,7 @@ def claim(
         Delivery.message_key,
         Delivery.revision_id,
         Delivery.tries,
-    ).where(Delivery.lease_until == until, Delivery.claim_token == token)
-    return sorted(starmap(_claimed, gathered(session, mine)))
+    ).where(Delivery.lease_until == _moment("until"), Delivery.claim_token == bindparam("token"))
 
 
 def _claimed(id_: int, enrollment: int, course: int, kind: str, *rest: Any) -> Claimed:
@@ -259,39 +294,21 @@ def cross(
     nobody wants any more is cancelled with the reason. None: no row crossed.
     """
     lock(session, ids)
-    mine = [
-        among(session, Delivery.id, ids),
-        Delivery.state == S.CLAIMED,
-        Delivery.claim_token == token,
-    ]
     request = Request(revision_id=revision_id, size=len(ids), sent_at=real)
     session.add(request)
     session.flush()
-    around = (
-        select(1)
-        .select_from(Enrollment)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .where(Enrollment.id == Delivery.enrollment_id)
-        .correlate(Delivery)
-    )
-    barred = or_(Subscriber.email.is_(None), suppressed(Subscriber.email_hash))
-    count = changed(
-        session,
-        update(Delivery)
-        .where(
-            *mine,
-            Delivery.lease_until > real,
-            exists(around.where(conditions.wanted(), not_(barred), not_(holds.held(but=but_hold)))),
-        )
-        .values(state=S.SENDING, request_id=request.id),
-    )
+    ours = {"ids": packed(session, ids), "token": token}
+    is_but = {"but_hold": but_hold} if but_hold is not None else {}
+    build = partial(_crossing, is_but=bool(is_but))
+    count = run(session, build, request=request.id, real=real, **ours, **is_but).rowcount
     crossed = frozenset(ids)
     if count < len(ids):
         passed = select(Delivery.id).where(Delivery.request_id == request.id)
         crossed = frozenset(session.scalars(passed))
     if len(crossed) < len(ids):
-        _turn_away(session, mine, around, barred, now)
+        gone = run(session, _cancelling, now=now, **ours).scalars().all()
+        look_again(session, gone, now)
+        run(session, _returning, **ours)
     if not crossed:
         session.delete(request)
         return None
@@ -299,34 +316,63 @@ def cross(
     return Crossed(request.id, crossed)
 
 
-def _turn_away(
-    session: Session,
-    mine: list[ColumnElement[bool]],
-    around: Select[tuple[int]],
-    barred: ColumnElement[bool],
-    now: datetime,
-) -> None:
-    """What did not pass the guard of T3, while it is still claimed by us."""
-    left = conditions.is_over()
+def _ours(postgresql: bool) -> Update:
+    """What is still claimed by us."""
+    return update(Delivery).where(
+        among_given(postgresql, Delivery.id),
+        Delivery.state == S.CLAIMED,
+        Delivery.claim_token == bindparam("token"),
+    )
+
+
+def _around() -> Select[int]:
+    """A delivery's enrollment, cohort and subscriber."""
+    return (
+        select(1)
+        .select_from(Enrollment)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(Enrollment.id == Delivery.enrollment_id)
+        .correlate(Delivery)
+    )
+
+
+def _barred() -> ColumnElement[bool]:
+    return or_(Subscriber.email.is_(None), suppressed(Subscriber.email_hash))
+
+
+@cache
+def _crossing(postgresql: bool, *, is_but: bool) -> Update:
+    held = holds.held(but=bindparam("but_hold", type_=Integer) if is_but else None)
+    may_cross = _around().where(conditions.wanted(), not_(_barred()), not_(held))
+    return (
+        _ours(postgresql)
+        .where(Delivery.lease_until > _moment("real"), exists(may_cross))
+        .values(state=S.SENDING, request_id=bindparam("request"))
+    )
+
+
+@cache
+def _cancelling(postgresql: bool) -> Update:
+    """What did not pass the guard of T3 and never will."""
+    barred, left = _barred(), conditions.is_over()
     reason = case(
-        (exists(around.where(barred)), literal("suppressed")),
-        (exists(around.where(left)), literal("not wanted any more")),
+        (exists(_around().where(barred)), literal("suppressed")),
+        (exists(_around().where(left)), literal("not wanted any more")),
         else_=None,
     )
-    gone = session.execute(
-        update(Delivery)
-        .where(*mine, exists(around.where(or_(barred, left))))
-        .values(state=S.CANCELLED, reason=reason, settled_at=now, **_LOOSE)
+    return (
+        _ours(postgresql)
+        .where(exists(_around().where(or_(barred, left))))
+        .values(state=S.CANCELLED, reason=reason, settled_at=_moment("now"), **_LOOSE)
         .returning(Delivery.enrollment_id)
-        .execution_options(synchronize_session=False)
     )
-    look_again(session, [row.enrollment_id for row in gone], now)
-    session.execute(
-        update(Delivery)
-        .where(*mine)
-        .values(state=S.PENDING, **_LOOSE)
-        .execution_options(synchronize_session=False)
-    )
+
+
+@cache
+def _returning(postgresql: bool) -> Update:
+    """What else did not pass it."""
+    return _ours(postgresql).values(state=S.PENDING, **_LOOSE)
 
 
 _LOOSE = {"claim_token": None, "lease_until": None}
@@ -334,24 +380,38 @@ _LOOSE = {"claim_token": None, "lease_until": None}
 
 def accept(session: Session, crossed: Crossed, now: datetime) -> int:
     """T4, → accepted, on the provider's 202; whatever happened meanwhile, the evidence wins."""
-    ids = sorted(crossed.ids)
-    lock(session, ids)
-    count = changed(
-        session,
+    lock(session, list(crossed.ids))
+    ids, request = packed(session, crossed.ids), crossed.request_id
+    count = run(session, _accepting, ids=ids, request=request, now=now).rowcount
+    run(session, _looking_again, request=request, now=now)
+    return count
+
+
+@cache
+def _accepting(postgresql: bool) -> Update:
+    return (
         update(Delivery)
-        .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
+        .where(among_given(postgresql, Delivery.id), Delivery.state != S.ACCEPTED)
         .values(
             state=S.ACCEPTED,
-            request_id=crossed.request_id,
-            settled_at=now,
+            request_id=bindparam("request"),
+            settled_at=_moment("now"),
             reason=None,
             retry_at=None,
             **_LOOSE,
-        ),
+        )
     )
-    learners = select(Delivery.enrollment_id).where(Delivery.request_id == crossed.request_id)
-    _look_again(session, Enrollment.id.in_(learners), now)
-    return count
+
+
+@cache
+def _looking_again(_postgresql: bool) -> Update:
+    """Whose mails left in that request."""
+    learners = select(Delivery.enrollment_id).where(Delivery.request_id == bindparam("request"))
+    return (
+        update(Enrollment)
+        .where(Enrollment.id.in_(learners), Enrollment.state == EnrollmentState.ACTIVE)
+        .values(next_due_at=_moment("now"))
+    )
 
 
 def give_back(
@@ -621,12 +681,9 @@ def supersede(session: Session, ids: Sequence[int]) -> int:
 def look_again(session: Session, enrollment_ids: Sequence[int], now: datetime) -> None:
     """Let the planner look at these learners with its next step."""
     if enrollment_ids:
-        _look_again(session, among(session, Enrollment.id, set(enrollment_ids)), now)
-
-
-def _look_again(session: Session, who: ColumnElement[bool], now: datetime) -> None:
-    is_active = Enrollment.state == EnrollmentState.ACTIVE
-    changed(session, update(Enrollment).where(who, is_active).values(next_due_at=now))
+        who = among(session, Enrollment.id, set(enrollment_ids))
+        is_active = Enrollment.state == EnrollmentState.ACTIVE
+        changed(session, update(Enrollment).where(who, is_active).values(next_due_at=now))
 
 
 def _wait_for_unknown(session: Session, ids: Sequence[int], now: datetime) -> None:

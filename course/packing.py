@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from course import db, holds, ics, invitations, tokens
@@ -17,6 +18,7 @@ from course.mailer import Attachment, Outgoing, Personalization
 from course.merging import Key, Skeleton, merge
 from course.models import Enrollment, Subscriber
 from course.rendering import CompiledCourse, Recipient, Site, Start
+from course.rowsets import gathered
 from course.settings import Settings
 from course.states import HoldScope, LinkPurpose, MessageKind
 
@@ -275,19 +277,8 @@ def recipients(
     session: Session, rows: Sequence[Claimed], secret_keys: Sequence[str], now: datetime
 ) -> dict[int, Recipient]:
     """Who the claimed rows go to, by delivery id."""
-    found = db.gathered(
-        session,
-        select(
-            Enrollment.id,
-            Enrollment.token,
-            Enrollment.fields,
-            Subscriber.email,
-            Subscriber.name,
-            Subscriber.zone,
-        )
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .where(db.among(session, Enrollment.id, {row.enrollment_id for row in rows})),
-    )
+    ids = db.packed(session, {row.enrollment_id for row in rows})
+    found = gathered(session, _people, ids=ids)
     people = {
         enrollment_id: Recipient(email or "", name, zone or "", token, fields=fields)
         for enrollment_id, token, fields, email, name, zone in found
@@ -299,6 +290,22 @@ def recipients(
         )._replace(start=starts.get(row.id))
         for row in rows
     }
+
+
+@cache
+def _people(postgresql: bool) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Enrollment.id,
+            Enrollment.token,
+            Enrollment.fields,
+            Subscriber.email,
+            Subscriber.name,
+            Subscriber.zone,
+        )
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .where(db.among_given(postgresql, Enrollment.id))
+    )
 
 
 def _starts(session: Session, rows: Sequence[Claimed], now: datetime) -> dict[int, Start]:

@@ -9,15 +9,16 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import orjson
 from sqlalchemy import Row, Update, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from course import conditions, courses, holds, ledger, progress, suppressions, timing
 from course.curriculum import Course as Curriculum
-from course.db import among, rows
+from course.db import among, is_postgresql, rows
 from course.fields import Conditions, conditions_of
 from course.models import Cohort, Delivery, Enrollment, Subscriber
-from course.rowsets import RowSet, run
+from course.rowsets import RowSet, listed, run
 from course.states import (
     RUNNING_COHORT,
     EnrollmentState,
@@ -413,7 +414,10 @@ def replan_late(
     found = _waiting_late(session, now, real, limit, beyond)
     pace_of = paces(session, {row.course_id for row in found})
     moved: dict[timing.Release | None, list[int]] = defaultdict(list)
+    count, last = 0, Reached(now, 0)
     for row in found:
+        ids = orjson.loads(row.ids)
+        count, last = count + len(ids), Reached(row.send_at, max(ids))
         pace = pace_of(_clock(row))
         rhythm_of = pace.of(row.message_key)
         if not timing.is_late(row.send_at, now, rhythm_of):
@@ -423,19 +427,20 @@ def replan_late(
         # What only leaves later keeps the due time from which the next lesson counts.
         if release and release.is_shifted == row.is_shifted:
             release = replace(release, due_at=row.due_at)
-        moved[release].append(row.id)
+        moved[release] += ids
     for release, ids in moved.items():
         if release is None:
             ledger.withhold(session, ids, LATE, now)
         else:
             ledger.put_off(session, ids, release)
-    return Reached(found[-1].send_at, found[-1].id) if len(found) == limit else None
+    return last if count == limit else None
 
 
 def _waiting_late(
     session: Session, now: datetime, real: datetime, limit: int, beyond: Reached | None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """What may be late, in the order of the index: whether it is, its own clock says."""
+    """What may be late, in the order of the index: whether it is, its own clock says. Many stand
+    alike, and come as one row with all their `ids`."""
     rest = (
         and_(
             Delivery.send_at >= beyond.send_at,
@@ -444,8 +449,7 @@ def _waiting_late(
         if beyond
         else true()
     )
-    return rows(
-        session,
+    each = (
         select(
             Delivery.id,
             *_CLOCK,
@@ -467,7 +471,18 @@ def _waiting_late(
             conditions.waiting(now, real),
         )
         .order_by(Delivery.send_at, Delivery.id)
-        .limit(limit),
+        .limit(limit)
+        .subquery()
+        .columns
+    )
+    alike = [column for column in each if column is not each.id]
+    # The last one ends with the row where the next look begins.
+    last = func.max(each.id)
+    return rows(
+        session,
+        select(listed(is_postgresql(session), each.id).label("ids"), *alike)
+        .group_by(*alike)
+        .order_by(each.send_at, last),
     ).all()
 
 

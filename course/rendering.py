@@ -30,6 +30,7 @@ from course.states import LinkPurpose, MessageKind
 PERSON_FIELDS = frozenset({"name", "email", "zone"})
 LINK_FIELDS = frozenset({"unsubscribe_url", "manage_url"})
 START_FIELDS = frozenset({"begins", "begins_zone"})
+_NO_START = dict.fromkeys(START_FIELDS, "")
 CONFIRM_FIELD = "confirm_url"
 LINK_FIELD = "link_url"  # of a short-lived link
 
@@ -260,7 +261,7 @@ class CompiledCourse:
     def _start(self, start: Start | None) -> dict[str, str]:
         """As the language writes it, where its words say how."""
         if start is None:
-            return dict.fromkeys(START_FIELDS, "")
+            return _NO_START
         zone = start.at.tzinfo
         assert isinstance(zone, ZoneInfo)
         words = self.texts.get("web", {}).get("dates")

@@ -16,7 +16,7 @@ and is built once:
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -26,6 +26,7 @@ from sqlalchemy import (
     Executable,
     FromClause,
     Insert,
+    Select,
     Text,
     bindparam,
     cast,
@@ -50,6 +51,33 @@ def run(
 ) -> CursorResult[*tuple[Any, ...]]:
     """Execute the statement that this builds for the database at hand. It flushes nothing first."""
     return session.connection().execute(build(is_postgresql(session)), parameters)
+
+
+def gathered(
+    session: Session, build: Callable[[bool], Select[*tuple[Any, ...]]], **parameters: object
+) -> list[Any]:
+    """The rows of a SELECT of numbers and texts, each a list, brought over as one JSON text.
+
+    A thousand rows one by one cost more than finding them; and from SQLite each takes Python's
+    lock anew, so that a thread that reads would wait for every other between any two of its rows.
+    """
+    found = run(session, partial(_gathering, build), **parameters).scalar()
+    rows: list[Any] = orjson.loads(found) if found else []
+    return rows
+
+
+@cache
+def _gathering(build: Callable[[bool], Select[*tuple[Any, ...]]], postgresql: bool) -> Select[str]:
+    row = build(postgresql).subquery().columns
+    each = func.json_build_array(*row) if postgresql else func.json_array(*row)
+    return select(listed(postgresql, each))
+
+
+def listed(postgresql: bool, column: ColumnElement[Any]) -> ColumnElement[str]:
+    """The values of a group, as one JSON text."""
+    if postgresql:
+        return cast(func.json_agg(column), Text)
+    return func.json_group_array(column, type_=Text)
 
 
 class RowSet:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from course.db import changed
 from course.models import Installation, Request
 from course.settings import SendLimit, Settings
 
@@ -91,15 +92,15 @@ def answer_clear(session: Session, *, accepted: bool) -> None:
         (Installation.batch_limit * _GROWTH < FULL, Installation.batch_limit * _GROWTH),
         else_=FULL,
     )
-    session.execute(
+    changed(
+        session,
         update(Installation)
         .where((Installation.ambiguous_in_a_row > 0) | (Installation.batch_limit < FULL))
         .values(
             ambiguous_in_a_row=0,
             breaker_until=None,
             batch_limit=grown if accepted else Installation.batch_limit,
-        )
-        .execution_options(synchronize_session=False)
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Learners by the hundred thousand: written set-wise, in the state that sign-up, confirmation and a
 first lesson would have left them in."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,7 +75,8 @@ def plan_all(database: Database) -> None:
         count = session.scalar(select(func.count(Enrollment.id))) or 0
         brake.foresee(session, count, NOW - timedelta(hours=1))
         course = courses.live(session, COURSE)
-        _insert(session, Delivery, _pending(course))
+        # The planner writes them zone by zone, as their hours come.
+        _insert(session, Delivery, _pending(course), order=["due_at", "enrollment_id"])
         session.execute(update(Enrollment).values(next_due_at=None))
     database.dispose()
     _settle_down(database)
@@ -92,8 +94,11 @@ def _settle_down(database: Database) -> None:
 # Statements ---------------------------------------------------------------------------------------
 
 
-def _insert(session: Session, table: type[Any], columns: dict[str, Any]) -> None:
-    session.execute(insert(table).from_select(list(columns), select(*columns.values())))
+def _insert(
+    session: Session, table: type[Any], columns: dict[str, Any], order: Sequence[str] = ()
+) -> None:
+    found = select(*columns.values()).order_by(*(columns[name] for name in order))
+    session.execute(insert(table).from_select(list(columns), found))
 
 
 def _subscribers(session: Session, count: int) -> dict[str, Any]:
