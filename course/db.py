@@ -288,7 +288,7 @@ def _make_sqlite_engine(url: str, patience_seconds: float) -> Engine:
     return engine
 
 
-_PRAGMAS = (
+PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
@@ -300,7 +300,7 @@ _PRAGMAS = (
 
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the begin event below says when and how
-    for pragma in _PRAGMAS:
+    for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

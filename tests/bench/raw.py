@@ -1,5 +1,5 @@
-"""A driver's own connection, under the durability that the product has: for what is compared with
-it, the loop that a user would write and the bare limit."""
+"""A driver's own connection, with the settings that the product has, its durability among them:
+for what is compared with it, the loop that a user would write and the bare limit."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,8 @@ import orjson
 import psycopg
 from sqlalchemy import make_url
 
+from course.db import PRAGMAS
+
 
 class Raw:
     """SQL with `?` for values. `among` stands behind a column: one of these ids."""
@@ -20,7 +22,7 @@ class Raw:
         self.is_sqlite = parsed.drivername == "sqlite"
         if self.is_sqlite:
             self.connection: Any = sqlite3.connect(parsed.database or "")
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in PRAGMAS:
                 self.connection.execute(f"PRAGMA {pragma}")
         else:
             plain = parsed.set(drivername="postgresql")
