@@ -39,7 +39,7 @@ FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.
 SPEAKS_HTTP_OR_TO_PEOPLE = {
-    *("click", "flask", "granian", "rich", "schedule", "werkzeug"),
+    *("click", "flask", "waitress", "rich", "schedule", "werkzeug"),
     *("prometheus_client", "structlog"),
 }
 TOUCHES_THE_WORLD = {"http.client", "sendgrid", "socket", "sqlalchemy", "subprocess", "threading"}

@@ -48,7 +48,7 @@ def web(host: str, port: int | None, announced: bool) -> None:
       minicourse web --host 0.0.0.0 --port 8080
     """
     here = context.load()
-    here.database.dispose()  # checked; the server opens its own, after its fork
+    here.database.dispose()  # checked; the server opens its own
     port = port or web_port(here.settings)
     ports.require_free(host, port, "Choose another: minicourse web --port PORT")
     if not announced:

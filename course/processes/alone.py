@@ -16,8 +16,8 @@ def alone_in(home: Path, command: str = "up") -> Iterator[None]:
     """Hold the home's lock; RefusedError, which names the holder, where another process has it.
     `command` is what this process runs.
 
-    Two that start at the same moment would both find the ports free, and Granian lets several
-    servers share one. The file stays: who removed it could take the lock from under another.
+    Two that start at the same moment would both find the ports free. The file stays: who removed it
+    could take the lock from under another.
     """
     home.mkdir(parents=True, exist_ok=True)
     handle = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)  # no child inherits it

@@ -1,68 +1,54 @@
-"""HTTP servers: Granian with one worker and one blocking thread, because SQLite has one writer."""
+"""HTTP servers: Waitress, which takes a request to its last byte before a thread gets it, so that
+nobody's slow line holds up others; and one thread, because SQLite has one writer."""
 
-import multiprocessing
+import signal
+import sys
 
+import waitress
 from flask import Flask
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
 
 from course import logs
-from course.processes.children import end_with
 from course.settings import Settings
 
-_STOP_SECONDS = 10
-# Chatter goes where all of ours goes: through the root logger to stderr.
-_LOGGING = {"handlers": {}, "loggers": {"_granian": {"propagate": True}}}
+# Below the 1,024 files that a process may mostly open.
+_CONNECTIONS = 800
+_IDLE_SECONDS = 150  # a proxy such as Caddy keeps its connections for two minutes
+_RECEIVED_AT_ONCE = 65_536  # bytes; events come by the thousand
 
 
 def serve_web(host: str, port: int) -> None:
     """Serve the public pages until SIGTERM or SIGINT."""
-    _serve("web", host, port)
+    settings = Settings.load()
+    logs.set_up("web", settings)
+    from course.web.app import create_app
+    from course.web.hooks import LARGEST_BODY
+
+    _serve(create_app(settings), host, port, LARGEST_BODY)
 
 
 def serve_sandbox(host: str, port: int) -> None:
     """Serve the stand-in, set up by its environment variables, until SIGTERM or SIGINT."""
-    _serve("sandbox", host, port)
-
-
-def web() -> Flask:
-    """Made in the worker, after its fork."""
-    _end_with_server()
-    settings = Settings.load()
-    logs.set_up("web", settings)
-    from course.web.app import create_app
-
-    return create_app(settings)
-
-
-def sandbox() -> Flask:
-    """The same for the stand-in."""
-    _end_with_server()
     logs.set_up("sandbox", Settings.load())
     from course.sandbox.app import create_app_from_env
+    from course.sandbox.rules import MAX_BODY_BYTES
 
-    return create_app_from_env()
-
-
-def _serve(factory: str, host: str, port: int) -> None:
-    logs.set_up(factory, Settings.load())
-    Granian(
-        f"{__name__}:{factory}",
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        factory=True,
-        workers=1,
-        blocking_threads=1,
-        workers_kill_timeout=_STOP_SECONDS,
-        log_level=LogLevels.warning,
-        log_dictconfig=_LOGGING,
-    ).serve()
+    _serve(create_app_from_env(), host, port, MAX_BODY_BYTES)
 
 
-def _end_with_server() -> None:
-    """Granian's worker would keep the port when its parent is killed."""
-    server = multiprocessing.parent_process()
-    if server is not None and server.pid is not None:
-        end_with(server.pid)
+def _serve(app: Flask, host: str, port: int, largest_body: int) -> None:
+    server = waitress.create_server(
+        app,
+        listen=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        threads=1,
+        ident=None,
+        connection_limit=_CONNECTIONS,
+        asyncore_use_poll=True,
+        channel_timeout=_IDLE_SECONDS,
+        cleanup_interval=_IDLE_SECONDS // 4,
+        recv_bytes=_RECEIVED_AT_ONCE,
+        max_request_body_size=largest_body + 1,  # the app itself says what is too large
+        clear_untrusted_proxy_headers=False,  # whom to believe, TRUSTED_PROXIES says
+    )
+    # It ends what it is about, and then itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    server.run()

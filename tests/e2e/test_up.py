@@ -36,10 +36,9 @@ def house(founded_home: Path, at: Addresses) -> Iterator[Process]:
 
 
 def child(home: Path, command: str) -> int | None:
-    """The process id of one of the children (a server's worker has the same words, and comes
-    later)."""
-    pids = [pid for pid, words in processes_of(home).items() if f"cli.py {command} " in words]
-    return min(pids, default=None)
+    """The process id of one of the children."""
+    found = (pid for pid, words in processes_of(home).items() if f"cli.py {command} " in words)
+    return next(found, None)
 
 
 def mails(at: Addresses, to: str) -> list[dict[str, Any]]:
