@@ -89,7 +89,9 @@ def read(words: Mapping[str, str | None]) -> Terms:
 def clone(
     session: Session, cohort: Cohort, name: str, starts_on: date | None, now: datetime
 ) -> Cohort:
-    """A new one with the same terms; its last day to sign up lies as far from its first."""
+    """A new one with the same terms; its last day to sign up lies as far from its first. In
+    whatever state that one is: what was put away may come once more."""
+    cohorts.require_real(cohort)
     if (cohort.starts_on is None) != (starts_on is None):
         raise InvalidInputError(
             f"{cohorts.label(cohort)} has a first day; say when the new one begins: --start DATE"

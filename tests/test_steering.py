@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from course import cohorts, correcting, holds, moving, skipping, soundness, steering, tags
 from course.answers import Answer, Verdict
+from course.commands.steering import COMMANDS
 from course.errors import InvalidInputError, MinicourseError, NotFoundError
 from course.holds import Scope
 from course.models import Audit, Cohort, Course, Delivery, Enrollment, Subscriber, Tag
@@ -173,6 +174,12 @@ def test_what_each_order_does_in_each_state(world: World) -> None:
             found = marks[judged.fate] + judged.words
             assert expected in found, (order, state, found)
             assert found[0] in "+=" or expected[0] not in "+="
+
+
+def test_the_table_has_every_order() -> None:
+    assert {order.action for order in TABLE} == {
+        f"subscriber {command.name}" for command in COMMANDS
+    }
 
 
 def test_what_is_refused_or_so_already_changes_nothing(world: World) -> None:
