@@ -7,13 +7,14 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, invitations, ledger, places, progress
+from course import cohorts, courses, invitations, ledger, places, progress, retiming
 from course.db import among, changed
 from course.errors import RefusedError
 from course.models import Cohort, Enrollment
 from course.starting import start_of
 from course.states import OPEN_ENROLLMENT, RUNNING_COHORT, CohortState, EnrollmentState, MessageKind
 from course.steering import Fate, Judged, Learner, said, why_not
+from course.wording import counted
 
 E = EnrollmentState
 _WAY_ON = {
@@ -51,6 +52,7 @@ class Move:
             .values(cohort_id=self.cohort_id),
         )
         _begin_anew(session, session.get_one(Cohort, self.cohort_id), ids, now)
+        retiming.retime(session, ids, now)
         ledger.look_again(session, ids, now)
         return {}
 
@@ -76,7 +78,7 @@ def _judge(learner: Learner, target: Cohort, left: float) -> Judged:
     if learner.state not in OPEN_ENROLLMENT:
         return said(learner, Fate.REFUSED, why_not(learner))
     if left < 1:
-        words = f"finds no place: {label} is full ({target.capacity:,} places)"
+        words = f"finds no place: {label} is full ({counted(target.capacity or 0, 'place')})"
         return said(learner, Fate.REFUSED, words)
     return said(
         learner,

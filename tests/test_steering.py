@@ -543,6 +543,14 @@ def test_who_has_begun_goes_on_where_they_are(world: World) -> None:
     assert left_when(world, number)[-2:] == [("market", "Mon 19:01"), ("practice", "Tue 19:01")]
 
 
+def test_what_waits_for_its_hour_waits_for_the_new_cohorts(world: World) -> None:
+    number = world.join("kim@example.com", zone="Europe/Berlin")
+    world.live_through(4.5)
+    give(world, Rewind("network"), number)
+    give(world, Move(make(world, "evenings", hour=time(19))), number)
+    assert world.rows(number)[-1].send_at == datetime(2027, 1, 19, 18, tzinfo=UTC)
+
+
 def test_a_full_cohort_takes_as_many_as_it_has_places_for(world: World) -> None:
     small = make(world, "small", capacity=1)
     ids = [world.join(f"{name}@example.com") for name in ("ada", "kim")]
@@ -550,7 +558,7 @@ def test_a_full_cohort_takes_as_many_as_it_has_places_for(world: World) -> None:
         lambda s: steering.give(s, Move(small), ids, who="robin", now=world.clock.course)
     )
     assert [one.fate for one in judged] == [Fate.TOUCHED, Fate.REFUSED]
-    assert judged[1].words == "finds no place: job-search/small is full (1 places)"
+    assert judged[1].words == "finds no place: job-search/small is full (1 place)"
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,8 @@ def _told(label: str, terms: arranging.Terms, edited: Edited) -> list[str]:
     elif edited.retimed:
         people = counted(edited.retimed, "person gets", "people get")
         lines.append(f"{people} lessons at another time")
+    if edited.moved:
+        lines.append(f"mails that wait for their hour already, and move: {edited.moved:,}")
     return lines
 
 

@@ -119,6 +119,21 @@ def test_an_edit_counts_asks_and_is_written_down(
         assert order.detail == {"cohort": "job-search/evergreen", "changes": {"hour": "18:00"}}
 
 
+def test_an_edit_counts_the_mails_that_wait_already(world: World, minicourse: Minicourse) -> None:
+    for name in ("ada", "kim"):
+        world.join(f"{name}@example.com")
+    world.live_through(0.5)
+    world.pass_time(days=3, hours=7)
+    world.tick()
+    edit = ("cohort", "edit", "evergreen", "--hour", "18:00")
+    before = [row.send_at for row in world.rows()]
+    told = "mails that wait for their hour already, and move: 2\n"
+    assert minicourse(*edit, "--dry-run").out.endswith(f"Would be: {told}")
+    assert [row.send_at for row in world.rows()] == before
+    assert minicourse(*edit, "--yes").out.endswith(told)
+    assert [row.send_at for row in world.rows()] != before
+
+
 def test_a_clone_is_another_one_with_the_same_terms(minicourse: Minicourse) -> None:
     minicourse(*SMALL.split())
     answer = minicourse("cohort", "clone", "small", "autumn", "--start", "2027-09-06")
@@ -131,7 +146,7 @@ def test_a_clone_is_another_one_with_the_same_terms(minicourse: Minicourse) -> N
     )
 
 
-# The verbs that `tests/test_cohorts.py` has not, in each state: +: done, with these words; =: it was
+# The verbs that `tests/test_cohorts.py` has not, in each state: +: done, with these words; =: it is
 # so already; else the refusal. `evergreen` is the front, and rolling.
 ARCHIVED = "Cohort job-search/evergreen is archived. Make another: minicourse cohort create --help"
 TABLE = {
