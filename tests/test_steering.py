@@ -535,6 +535,59 @@ def test_who_waits_for_a_start_gets_the_new_ones(world: World) -> None:
     assert world.lessons(number) == []
 
 
+def told(world: World, number: int) -> list[tuple[str, str, str]]:
+    """What they were, or will be, told of a first day."""
+    return [
+        (row.kind, row.state, f"{row.send_at:%m-%d}")
+        for row in world.rows(number)
+        if row.kind in ("joined", "reminder")
+    ]
+
+
+@pytest.mark.parametrize("state", ["active", "paused"])
+def test_who_is_to_wait_for_a_start_is_told_once(any_world: World, state: str) -> None:
+    world = any_world
+    spring = make(world, "spring", starts_on=date(2027, 3, 1))
+    summer = make(world, "summer", starts_on=date(2027, 6, 7))
+    number = world.join("kim@example.com")
+    put(world, number, state=state)
+    words = "from evergreen to spring; gets the mail that it begins on 2027-03-01"
+    assert look(world, Move(spring), number).words == words
+    give(world, Move(spring), number)
+    put(world, number, state="active", next_due_at=None)
+    assert told(world, number) == [
+        ("joined", "pending", "01-14"),
+        ("reminder", "pending", "02-28"),
+    ]
+    world.tick()
+    (mail,) = [one for one in world.provider.requests if one.attachments]
+    assert "Monday, 1 March, 09:00" in str(mail.personalizations[0].substitutions)
+    assert look(world, Move(summer), number).words == "from spring to summer"
+    give(world, Move(summer), number)
+    assert told(world, number) == [
+        ("joined", "accepted", "01-14"),
+        ("reminder", "cancelled", "02-28"),
+        ("reminder", "pending", "06-06"),
+    ]
+    give(world, Move(make(world, "always")), number)
+    assert told(world, number)[-1] == ("reminder", "cancelled", "06-06")
+
+
+def test_who_waits_for_no_start_is_told_of_none(world: World) -> None:
+    """They have begun, or have not confirmed, or it has begun."""
+    spring = make(world, "spring", starts_on=date(2027, 3, 1))
+    begun, asked = world.join("kim@example.com"), world.sign_up("cy@example.com")
+    world.live_through(1.5)
+    late = world.join("ada@example.com")
+    over = make(world, "over", starts_on=date(2027, 1, 11))
+    for number, cohort in ((begun, spring), (asked, spring), (late, over)):
+        assert "mail" not in look(world, Move(cohort), number).words
+        give(world, Move(cohort), number)
+        assert told(world, number) == []
+    assert world.confirm(asked)
+    assert [kind for kind, *_ in told(world, asked)] == ["joined", "reminder"]
+
+
 def test_who_has_begun_goes_on_where_they_are(world: World) -> None:
     number = world.join("kim@example.com", zone="Europe/Berlin")
     world.live_through(1.5)
