@@ -254,6 +254,30 @@ def test_a_timeline_foretells_how_a_latecomer_catches_up(world: World) -> None:
 # What they are told -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("rule", "is_over", "button"),
+    [
+        ("join", False, "keep my place"),
+        ("join", True, "start the course"),
+        ("catch-up", True, "start the course"),
+        ("next", True, "keep my place"),  # in the group behind it
+    ],
+)
+def test_who_is_asked_to_confirm_reads_what_they_confirm(
+    world: World, rule: str, is_over: bool, button: str
+) -> None:
+    make(world, latecomers=rule)
+    ask(world, "ada@example.org")
+    ask(world, "kim@example.org", "evergreen")
+    if is_over:
+        world.clock.course = datetime(2027, 1, 18, 9, 0, tzinfo=UTC)
+    world.tick()
+    (ada,), (kim,) = (world.provider.mails_to(f"{name}@example.org") for name in ("ada", "kim"))
+    assert f"Confirm and {button}" in ada.text
+    assert "Confirm and start the course" in kim.text
+    assert (ada is kim) is (button == "start the course")  # who reads the same shares a request
+
+
 def test_who_confirms_is_told_and_reminded_on_their_own_clock(world: World) -> None:
     make(world)
     tokyo = join(world, "kei@example.org", zone="Asia/Tokyo")
