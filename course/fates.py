@@ -102,7 +102,7 @@ def waited(row: Delivery, when: When = utc) -> Iterator[str]:
     if row.unknown_since is not None:
         yield f"From {when(row.unknown_since)} until then nobody knew whether it had left."
     elif row.settled_at - row.send_at >= _SOON:
-        yield f"It could leave from {when(row.send_at)} on, and waited {_span(row)} more."
+        yield f"It could leave from {when(row.send_at)} on, and left {_span(row)} later."
         if row.tries:
             yield f"The provider had refused it {counted(row.tries, 'time')}."
 

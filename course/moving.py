@@ -87,7 +87,7 @@ def _judge(learner: Learner, target: Cohort, left: float, *, is_told: bool) -> J
         learner,
         Fate.TOUCHED,
         f"from {learner.cohort.name} to {target.name}"
-        + (f"; gets the mail that it begins on {target.starts_on}" if is_told else ""),
+        + ("; a mail tells them when it begins" if is_told else ""),
         **{"from": learner.cohort.name, "to": target.name},
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import courses, db, holds, ics, invitations, tokens
+from course import courses, db, holds, ics, invitations, places, tokens
 from course.errors import MinicourseError
 from course.ledger import Claimed
 from course.mailer import Attachment, Outgoing, Personalization
@@ -18,7 +18,6 @@ from course.merging import Key, Skeleton, merge
 from course.models import Cohort, Enrollment, Subscriber
 from course.rendering import CompiledCourse, Recipient, Site, Start
 from course.settings import Settings
-from course.starting import begins_at
 from course.states import HoldScope, Latecomers, LinkPurpose, MessageKind
 
 # SendGrid's limits, each with a margin: 1,000 people, 10,000 bytes of substitutions a person,
@@ -332,8 +331,8 @@ def _awaiting(session: Session, rows: Sequence[Claimed], now: datetime) -> froze
 
 def _awaits(session: Session, cohort: Cohort, now: datetime) -> bool:
     curriculum = courses.by_id(session, cohort.course_id).curriculum
-    begins = begins_at(cohort, curriculum)
-    return begins is not None and (begins > now or cohort.latecomers == Latecomers.NEXT)
+    has_begun = places.has_begun(cohort, curriculum, now)
+    return not has_begun or cohort.latecomers == Latecomers.NEXT
 
 
 def _new_addresses(session: Session, rows: Sequence[Claimed]) -> dict[int, Recipient]:

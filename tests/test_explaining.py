@@ -157,7 +157,7 @@ def test_what_left_long_after_its_time_says_how_long(kim: World) -> None:
                     tries=shifted,
                 )
             )
-        told = "It could leave from Fri 2027-01-15 09:00 (14:00 UTC) on, and waited 13 hours more."
+        told = "It could leave from Fri 2027-01-15 09:00 (14:00 UTC) on, and left 13 hours later."
         assert told in because(kim, "network")
         assert because(kim, "network").endswith("refused it 1 time.") is shifted
 

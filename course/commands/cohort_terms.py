@@ -204,7 +204,8 @@ def _told(label: str, terms: arranging.Terms, edited: Edited) -> list[str]:
         people = counted(edited.retimed, "person gets", "people get")
         lines.append(f"{people} lessons at another time")
     if edited.moved:
-        lines.append(f"mails that wait for their hour already, and move: {edited.moved:,}")
+        mails = counted(edited.moved, "planned mail moves", "planned mails move")
+        lines.append(f"{mails} to another time, too")
     return lines
 
 

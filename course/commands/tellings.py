@@ -124,7 +124,7 @@ class Telling:
                 f"At night, before {MORNING:%H:%M} or from {EVENING:%H:%M} on where the reader "
                 f"lives: {night:,} of {self.taken.mails.total():,}"
             )
-            yield f"At each one's hour of lessons instead: {self._by_day}"
+            yield f"To let them come at the hour of lessons: {self._by_day}"
 
     @property
     def _by_day(self) -> str:

@@ -127,7 +127,7 @@ def test_an_edit_counts_the_mails_that_wait_already(world: World, minicourse: Mi
     world.tick()
     edit = ("cohort", "edit", "evergreen", "--hour", "18:00")
     before = [row.send_at for row in world.rows()]
-    told = "mails that wait for their hour already, and move: 2\n"
+    told = "2 planned mails move to another time, too\n"
     assert minicourse(*edit, "--dry-run").out.endswith(f"Would be: {told}")
     assert [row.send_at for row in world.rows()] == before
     assert minicourse(*edit, "--yes").out.endswith(told)

@@ -276,14 +276,14 @@ def test_the_preview_says_for_whom_it_is_night(
     assert answer.out.split("Mails this will send: ")[1] == (
         "4 now\n"
         "At night, before 07:00 or from 21:00 on where the reader lives: 2 of 4\n"
-        "At each one's hour of lessons instead: --start 2027-01-15\n"
+        "To let them come at the hour of lessons: --start 2027-01-15\n"
     )
     told = json.loads(_words(minicourse, people, *CONFIRMED, "--dry-run", "--json").out)
     assert told["at_night"] == {"mails": 2, "instead": "--start 2027-01-15"}
     later = (*CONFIRMED, "--dry-run", "--start", "2027-01-15")
     assert "night" not in _words(minicourse, people, *later).out
     spread = _words(minicourse, people, *later, "--spread", "2d")
-    assert "instead: --start 2027-01-15, without --spread\n" in spread.out
+    assert "lessons: --start 2027-01-15, without --spread\n" in spread.out
 
 
 def test_an_hour_that_was_chosen_is_no_night(minicourse: Minicourse, people: Path) -> None:

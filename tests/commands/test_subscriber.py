@@ -27,6 +27,18 @@ def test_adding_asks_the_person_to_confirm(world: World, minicourse: Minicourse)
     assert (line["name"], line["zone"], line["state"]) == ("Kim", "Asia/Tokyo", "pending")
 
 
+def test_who_is_added_before_the_first_day_gets_a_place(
+    world: World, minicourse: Minicourse
+) -> None:
+    minicourse("cohort", "create", "job-search/spring", "--start", "2027-03-01")
+    add = ("subscriber", "add", KIM, "--cohort", "spring")
+    told = "gets a confirmation mail; it keeps their place, and the course starts on 2027-03-01"
+    assert minicourse(*add).out == f"{KIM}: {told}\n"
+    world.pass_time(days=60)
+    minicourse("subscriber", "unsubscribe", KIM)
+    assert "starts when they confirm" in minicourse(*add, "--yes").out
+
+
 def test_adding_twice_does_not_mail_twice(world: World, minicourse: Minicourse) -> None:
     add = "subscriber add kim@example.com --cohort evergreen".split()
     minicourse(*add)
