@@ -82,8 +82,9 @@ def stage(session: Session, settings: Settings) -> PlayedOutside:
     played = PlayedOutside(settings)
     try:
         played.heard()
-    except UnreachableError as error:
-        raise RefusedError(f"No sandbox plays along: {error}. Start it with: {_START}") from None
+    except UnreachableError:
+        told = f"No sandbox plays along at {settings.mail_host}. Start it with: {_START}"
+        raise RefusedError(told) from None
     return played
 
 
