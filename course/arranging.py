@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Update, and_, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, conditions, invitations
+from course import cohorts, conditions, invitations, retiming
 from course.curriculum import WEEKDAYS, parse_hour, parse_weekdays, parse_zone
 from course.curriculum import Course as Curriculum
 from course.errors import InvalidInputError, RefusedError
-from course.models import Cohort, Enrollment, Subscriber
+from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.rowsets import RowSet, run
 from course.starting import begins_at, start_of
 from course.states import EnrollmentState, Latecomers
@@ -26,6 +26,7 @@ from course.states import EnrollmentState, Latecomers
 E = EnrollmentState
 Terms = Mapping[str, Any]  # by the column's name
 _CHUNK = 1000
+_One = TypeVar("_One")
 
 
 # From words ---------------------------------------------------------------------------------------
@@ -89,7 +90,9 @@ def read(words: Mapping[str, str | None]) -> Terms:
 def clone(
     session: Session, cohort: Cohort, name: str, starts_on: date | None, now: datetime
 ) -> Cohort:
-    """A new one with the same terms; its last day to sign up lies as far from its first."""
+    """A new one with the same terms; its last day to sign up lies as far from its first. In
+    whatever state that one is: what was put away may come once more."""
+    cohorts.require_real(cohort)
     if (cohort.starts_on is None) != (starts_on is None):
         raise InvalidInputError(
             f"{cohorts.label(cohort)} has a first day; say when the new one begins: --start DATE"
@@ -117,6 +120,7 @@ class Edited:
     begin_anew: int  # who wait for the start, which moves
     retimed: int  # whose lessons come at another time
     reminded: int  # of those who wait, who get a reminder for the new day
+    moved: int  # mails that waited for an hour, and wait for another
 
     @property
     def touched(self) -> int:
@@ -142,10 +146,15 @@ def edit(
     session.flush()
     reminded = sum(_move(session, cohort, some, curriculum, now) for some in _chunks(waiting))
     begin_anew = len(waiting) if "starts_on" in changed else 0
-    return Edited(changed, begin_anew, retimed, reminded)
+    moved = sum(
+        retiming.retime(session, some, now)
+        for some in _chunks(_with_rows_that_wait(session, cohort, changed, now))
+    )
+    return Edited(changed, begin_anew, retimed, reminded, moved)
 
 
-_MOVES_START = {"starts_on", "zone", "hour", "weekdays"}
+_RHYTHM = {"zone", "hour", "weekdays"}
+_MOVES_START = {"starts_on", *_RHYTHM}
 
 
 def _require_not_begun(
@@ -192,6 +201,23 @@ def _retimed(session: Session, cohort: Cohort, changed: Sequence[str]) -> int:
     return session.scalar(statement) or 0
 
 
+def _with_rows_that_wait(
+    session: Session, cohort: Cohort, changed: Sequence[str], now: datetime
+) -> Sequence[int]:
+    """Whose next lesson is decided and waits for an hour that the change makes another."""
+    reached = [_REACHES[name] for name in changed if name in _RHYTHM]
+    return session.scalars(
+        select(Enrollment.id)
+        .distinct()
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .join(Delivery, Delivery.enrollment_id == Enrollment.id)
+        .where(
+            Enrollment.cohort_id == cohort.id, _LEARNS, or_(false(), *reached), retiming.waits(now)
+        )
+        .order_by(Enrollment.id)
+    ).all()
+
+
 _Waiting = tuple[int, Any, Any, Any]
 
 
@@ -220,9 +246,9 @@ def _waiting(
     ]
 
 
-def _chunks(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
-    for first in range(0, len(waiting), _CHUNK):
-        yield waiting[first : first + _CHUNK]
+def _chunks(some: Sequence[_One]) -> Iterator[Sequence[_One]]:
+    for first in range(0, len(some), _CHUNK):
+        yield some[first : first + _CHUNK]
 
 
 def _move(

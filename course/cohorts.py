@@ -139,7 +139,7 @@ def label(cohort: Cohort) -> str:
 
 def require_open(cohort: Cohort) -> None:
     """Raise RefusedError unless people may join."""
-    _require_real(cohort)
+    require_real(cohort)
     if cohort.state != CohortState.OPEN:
         name = label(cohort)
         raise RefusedError(
@@ -149,12 +149,13 @@ def require_open(cohort: Cohort) -> None:
 
 def require_editable(cohort: Cohort) -> None:
     """Raise RefusedError where nothing is to be changed: a rehearsal, or what is put away."""
-    _require_real(cohort)
+    require_real(cohort)
     if cohort.state == S.ARCHIVED:
         raise RefusedError(f"Cohort {label(cohort)} is archived. {_way_on(cohort)}")
 
 
-def _require_real(cohort: Cohort) -> None:
+def require_real(cohort: Cohort) -> None:
+    """Raise RefusedError where it is a rehearsal."""
     if cohort.rehearsal_every is not None:
         raise RefusedError(
             f"Cohort {label(cohort)} is a rehearsal: nobody joins it but by "
@@ -196,7 +197,7 @@ def change(session: Session, cohort: Cohort, verb: Verb) -> bool:
     Who learns in a cohort that is resumed is looked at again, and what became late meanwhile comes
     as the course says of late lessons: one after the other, never in a burst.
     """
-    _require_real(cohort)
+    require_real(cohort)
     session.refresh(cohort, with_for_update=True)
     state = CohortState(cohort.state)
     if state in _DONE[verb]:

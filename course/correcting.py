@@ -1,17 +1,17 @@
 """What is known of a person, corrected by hand: it holds from their next lesson on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import audit, courses, fields, ledger, planning, progress, subscribers, timing
+from course import audit, courses, fields, ledger, retiming, subscribers
 from course.errors import InvalidInputError, NotFoundError
-from course.models import Delivery, Enrollment, Subscriber
+from course.models import Enrollment, Subscriber
 from course.people import clean
-from course.states import OPEN_ENROLLMENT, DeliveryState, EnrollmentState, MessageKind
+from course.states import OPEN_ENROLLMENT, EnrollmentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def change(
     ).all()
     ledger.look_again(session, open_ones, now)
     if _CLOCK & _changed(before, _known(person)).keys():
-        _put_on_new_clock(session, person, now)
+        retiming.retime(session, _in_courses(session, person), now)
     line = audit.record(session, who, "subscriber set", now, subscriber_id=person.id, what=done)
     audit.keep(session, line, person.id, _changed(before, _known(person)))
     return done
@@ -66,26 +66,12 @@ def change(
 _CLOCK = {"zone", "hour"}
 
 
-def _put_on_new_clock(session: Session, person: Subscriber, now: datetime) -> None:
-    """Lessons that are decided and wait for an hour of the old clock wait for one of the new."""
-    mine = planning.learners_where(
-        session, Enrollment.subscriber_id == person.id, Enrollment.state.in_(OPEN_ENROLLMENT)
-    )
-    pace_of = planning.paces(session, {learner.clock.course_id for learner in mine})
-    stories = progress.stories(session, [learner.id for learner in mine])
-    ahead = select(Delivery).where(
-        Delivery.kind == MessageKind.LESSON,
-        Delivery.rank == ledger.RANK_LESSON,
-        Delivery.state == DeliveryState.PENDING,
-        Delivery.send_at > now,
-    )
-    for learner in mine:
-        for row in session.scalars(ahead.where(Delivery.enrollment_id == learner.id)):
-            rhythm = pace_of(learner.clock).of(row.message_key)
-            moment = timing.again_at(now, rhythm, stories[learner.id].sent_at)
-            # What only leaves later keeps the due time from which the next lesson counts.
-            due_at = moment if row.due_at == row.send_at else row.due_at
-            ledger.put_off(session, [row.id], timing.Release(due_at, moment, row.is_shifted))
+def _in_courses(session: Session, person: Subscriber) -> Sequence[int]:
+    return session.scalars(
+        select(Enrollment.id).where(
+            Enrollment.subscriber_id == person.id, Enrollment.state.in_(OPEN_ENROLLMENT)
+        )
+    ).all()
 
 
 def _known(person: Subscriber) -> dict[str, str]:

@@ -40,8 +40,9 @@ FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 # Names that mails and lists know already, and words of the template language.
 RESERVED_NAMES = frozenset(
     "name email zone hour begins begins_zone unsubscribe_url manage_url confirm_url link_url "
-    "course lesson progress texts postal_address reply_to title preheader body mail site loop self "
-    "super caller varargs kwargs range dict lipsum cycler joiner namespace true false none".split()
+    "awaited course lesson progress texts postal_address reply_to title preheader body mail site "
+    "loop self super caller varargs kwargs range dict lipsum cycler joiner namespace true false "
+    "none".split()
 )
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
 LONGEST_WAIT = timedelta(days=366)

@@ -175,7 +175,7 @@ def confirm(
     suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
     session.refresh(enrollment)
     session.expire(enrollment.subscriber)
-    invitations.invite(session, enrollment, now)
+    invitations.invite(session, [enrollment.id], now)
     return True
 
 

@@ -308,21 +308,35 @@ class _Case:
         return f"UNKNOWN_POLICY=hold leaves it for you to decide: {step}"
 
     def _of_time(self, row: Delivery) -> Iterator[str]:
-        """Why it came when it came: where timing still says so of what lay before it."""
-        if row.is_shifted:
-            yield self._late(Late.SHIFT)
-            return
-        if row.send_at > row.due_at:
-            yield f"Its place in the plan was {self._when(row.due_at)}."
-            return
-        step = next((one for one in self.pace.steps if one.slug == row.message_key), None)
-        if step is None:
-            return
-        found = self._reasons_of(step, row)
-        if found and found[-1].moves_to == row.due_at:
-            yield from self._because(step, found)
+        """Why it came when it came: by an order, or by the plan, as far as that is known."""
+        order = fates.order(self.session, self.learner.person.id, row, self._when)
+        if order is not None:
+            yield order
+        elif row.is_shifted:
+            yield (
+                f'Its time was over before it left; by late = "{Late.SHIFT}" it was moved to '
+                f"{self._when(row.send_at)}, and the rest moves along."
+            )
+        elif row.send_at > row.due_at:
+            yield (
+                f"It was planned for {self._when(row.due_at)}, could not come then, and was put "
+                f"off to {self._when(row.send_at)}; the rest keeps its plan."
+            )
         else:
-            yield f"The plan of that time said {self._when(row.due_at)}."
+            yield from self._of_plan(row)
+        yield from fates.waited(row, self._when)
+
+    def _of_plan(self, row: Delivery) -> Iterator[str]:
+        """The rules, where they lead to the same time today."""
+        step = next((one for one in self.pace.steps if one.slug == row.message_key), None)
+        found = self._reasons_of(step, row) if step else ()
+        if step and found and found[-1].moves_to == row.due_at:
+            yield from self._because(step, found)
+            return
+        yield (
+            f"It was planned for {self._when(row.due_at)}, by the rules, hour and zone of that "
+            "time. They have changed since."
+        )
 
     def _reasons_of(self, step: Step, row: Delivery) -> tuple[Reason, ...]:
         starts_at = self.learner.enrollment.starts_at

@@ -1,13 +1,15 @@
-"""What became of a mail, in words: from the ledger, and from what the provider told of it."""
+"""What became of a mail, in words: from the ledger, from the orders that were given about it, and
+from what the provider told of it."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course.models import Delivery, Event
+from course.models import Audit, Delivery, Event
 from course.states import DeliveryState, Outcome
+from course.wording import counted
 
 S = DeliveryState
 When = Callable[[datetime], str]
@@ -71,6 +73,45 @@ def _outcome(session: Session, row: Delivery, when: When) -> str:
     found = words.get(Outcome(row.outcome or ""), str(row.outcome))
     found += f" on {when(at)}" if at else ""
     return f"{found}: {row.outcome_reason}" if row.outcome_reason else found
+
+
+# Orders that name the rows they made; {who}, {at}.
+_ORDERS = {
+    "next lesson": "They sent for it themselves on {at}, before its time.",
+    "subscriber resend": "Sent once more, as {who} ordered on {at}.",
+    "subscriber rewind": "From here on all comes once more, as {who} ordered on {at}.",
+}
+
+
+def order(session: Session, subscriber_id: int, row: Delivery, when: When = utc) -> str | None:
+    """By whose order it comes when it comes; None: by the course's plan alone."""
+    given = select(Audit).where(Audit.subscriber_id == subscriber_id, Audit.action.in_(_ORDERS))
+    for line in session.scalars(given.order_by(Audit.id.desc())):
+        if row.id in line.detail.get("deliveries", ()):
+            return _ORDERS[line.action].format(who=line.who, at=when(line.at))
+    return None
+
+
+_SOON = timedelta(minutes=10)  # what leaves so soon has not waited
+
+
+def waited(row: Delivery, when: When = utc) -> Iterator[str]:
+    """How long it took to leave once it could."""
+    if row.state != S.ACCEPTED or row.settled_at is None:
+        return
+    if row.unknown_since is not None:
+        yield f"From {when(row.unknown_since)} until then nobody knew whether it had left."
+    elif row.settled_at - row.send_at >= _SOON:
+        yield f"It could leave from {when(row.send_at)} on, and left {_span(row)} later."
+        if row.tries:
+            yield f"The provider had refused it {counted(row.tries, 'time')}."
+
+
+def _span(row: Delivery) -> str:
+    assert row.settled_at is not None
+    span = row.settled_at - row.send_at
+    sizes = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
+    return next(counted(span // size, word) for word, size in sizes.items() if span >= 2 * size)
 
 
 def on_its_way(row: Delivery) -> str | None:

@@ -39,6 +39,7 @@ from course.walking import Place, forward
 
 HAD = "had it before"  # why a lesson is not sent to somebody who goes on behind it
 _ADDRESSES = RowSet(email=Subscriber.email)
+MORNING, EVENING = time(7), time(21)  # before the one and after the other it is night
 # On the embedded database all who write wait for a transaction to end: it stays well below a tenth
 # of a second, however slow the machine.
 TRANSACTION_SECONDS = 0.04
@@ -96,7 +97,8 @@ class Told:
 @dataclass
 class Taken:
     """What became of the rows, or would. `asked` get a confirmation mail, `confirmed` the course.
-    `mails`: how many first mails leave on which day, on the cohort's clock; None: at once."""
+    `mails`: how many first mails leave on which day, on the cohort's clock; None: at once. Of them,
+    `at_night` reach their reader at an hour that no course chose."""
 
     asked: int = 0
     confirmed: int = 0
@@ -107,6 +109,7 @@ class Taken:
     barred: int = 0  # of those, who is never mailed by us from now on
     rejected: Told = field(default_factory=Told)
     mails: Counter[date | None] = field(default_factory=Counter)
+    at_night: int = 0
 
     def __iadd__(self, other: "Taken") -> "Taken":
         self.asked += other.asked
@@ -118,6 +121,7 @@ class Taken:
         self.barred += other.barred
         self.rejected += other.rejected
         self.mails += other.mails
+        self.at_night += other.at_night
         return self
 
     @property
@@ -267,9 +271,10 @@ def look(session: Session, items: Sequence[Item], order: Order, now: datetime) -
         taken.barred = sum(one.standing.bars is not None for one in found.left)
     if order.confirmed:
         zone = zone_of(found.cohort, found.curriculum)
-        for leaves_at in (_leaves_at(found, row, now) for row in found.coming.values()):
-            if leaves_at is not None:
-                taken.mails[_day(leaves_at, zone, now)] += 1
+        for first in (_first_of(found, row, now) for row in found.coming.values()):
+            if first is not None:
+                taken.mails[_day(first.leaves_at, zone, now)] += 1
+                taken.at_night += first.is_at_night
     elif count:
         taken.mails[None] = count
     return taken
@@ -279,8 +284,15 @@ def _day(leaves_at: datetime, zone: ZoneInfo, now: datetime) -> date | None:
     return timing.local_date(leaves_at, zone) if leaves_at > now else None
 
 
-def _leaves_at(found: _Sorted, row: Row, now: datetime) -> datetime | None:
-    """When a newcomer's first mail leaves, by the planner's own decisions; None: none ever does."""
+class First(NamedTuple):
+    """A newcomer's first mail."""
+
+    leaves_at: datetime
+    is_at_night: bool  # on their own clock, and because it leaves at once
+
+
+def _first_of(found: _Sorted, row: Row, now: datetime) -> First | None:
+    """A newcomer's first mail, by the planner's own decisions; None: none ever leaves."""
     person, known = row.person, found.known.get(row.person.email)
     zone = person.zone or (known.zone if known else None)
     hour = person.hour or (known.hour if known else None)
@@ -298,13 +310,18 @@ def _first(
     had: tuple[str, ...],
     unwanted: frozenset[str],
     now: datetime,
-) -> datetime | None:
+) -> First | None:
     none = frozenset[str]()
     story = Story(frozenset(had), none, none, None, starts_at, None) if had else None
     place = Place(pace, rolling, unwanted, starts_at, story, now)
     while step := forward(place):
         if step.slug:
-            return step.place.now
+            left_at = step.place.now
+            local = left_at.astimezone(pace.rhythm.zone).time()
+            own = pace.of(step.slug)
+            # What comes at the hour of lessons comes when the course, or its reader, wants it.
+            is_wanted = own.at <= local <= (own.until or own.at)
+            return First(left_at, is_at_night=not (is_wanted or MORNING <= local < EVENING))
         place = step.place
     return None
 

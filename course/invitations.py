@@ -33,22 +33,36 @@ def begins(session: Session, enrollment_ids: Sequence[int]) -> dict[int, datetim
     return found
 
 
-def invite(session: Session, enrollment: Enrollment, now: datetime) -> None:
-    """Plan both mails of somebody who has just confirmed and waits for the first day. Who
-    confirms on the last day needs no reminder."""
-    starts_at = enrollment.starts_at
-    if enrollment.cohort.starts_on is None or starts_at is None or starts_at <= now:
-        return
-    first = begins(session, [enrollment.id]).get(enrollment.id)
-    if first is None:
-        return
-    mails = [_planned(enrollment.id, enrollment.course_id, MessageKind.JOINED, now)]
-    reminds_at = day_before(first)
-    if now.astimezone(first.tzinfo).date() < reminds_at.astimezone(first.tzinfo).date():
-        mails.append(
-            _planned(enrollment.id, enrollment.course_id, MessageKind.REMINDER, reminds_at)
+def invite(session: Session, enrollment_ids: Sequence[int], now: datetime) -> None:
+    """Plan both mails of those who have just come to a cohort and wait for its first day; who was
+    invited before is not once more. Who comes on the last day needs no reminder."""
+    waiting = session.execute(
+        select(Enrollment.id, Enrollment.course_id).where(
+            among(session, Enrollment.id, enrollment_ids), Enrollment.starts_at > now
         )
+    ).all()
+    firsts = begins(session, [row.id for row in waiting])
+    mails = []
+    for number, course_id in waiting:
+        if (first := firsts.get(number)) is None:
+            continue
+        mails.append(_planned(number, course_id, MessageKind.JOINED, now))
+        reminds_at = day_before(first)
+        if now.astimezone(first.tzinfo).date() < reminds_at.astimezone(first.tzinfo).date():
+            mails.append(_planned(number, course_id, MessageKind.REMINDER, reminds_at))
     ledger.plan(session, mails, now)
+
+
+def invited(session: Session, enrollment_ids: Sequence[int]) -> frozenset[int]:
+    """Who of these got the first of the two, or is to get it."""
+    return frozenset(
+        session.scalars(
+            select(Delivery.enrollment_id).where(
+                among(session, Delivery.enrollment_id, enrollment_ids),
+                Delivery.kind == MessageKind.JOINED,
+            )
+        )
+    )
 
 
 def day_before(first: datetime) -> datetime:

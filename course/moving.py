@@ -7,15 +7,17 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, invitations, ledger, places, progress
+from course import cohorts, courses, invitations, ledger, places, progress, retiming
 from course.db import among, changed
 from course.errors import RefusedError
 from course.models import Cohort, Enrollment
 from course.starting import start_of
 from course.states import OPEN_ENROLLMENT, RUNNING_COHORT, CohortState, EnrollmentState, MessageKind
 from course.steering import Fate, Judged, Learner, said, why_not
+from course.wording import counted
 
 E = EnrollmentState
+_CONFIRMED = (E.ACTIVE, E.PAUSED)
 _WAY_ON = {
     CohortState.DRAFT: "Open it first: minicourse cohort open {}",
     CohortState.PAUSED: "Let it go on first: minicourse cohort resume {}",
@@ -26,7 +28,8 @@ _WAY_ON = {
 @dataclass(frozen=True, slots=True)
 class Move:
     """Into that cohort. Who has begun goes on where they are, on its days and at its hour; who has
-    not begins when it does."""
+    not begins when it does, and is told so as if they had confirmed there, unless they were
+    told of a first day before."""
 
     cohort_id: int
     action = "subscriber move"
@@ -34,9 +37,10 @@ class Move:
     def judge(self, session: Session, found: Sequence[Learner], now: datetime) -> list[Judged]:
         target = session.get_one(Cohort, self.cohort_id)
         left = _places(session, target, now)
+        told = _to_be_told(session, target, found, now)
         judged: list[Judged] = []
         for learner in found:
-            judged.append(_judge(learner, target, left))
+            judged.append(_judge(learner, target, left, is_told=learner.enrollment.id in told))
             left -= judged[-1].is_touched
         return judged
 
@@ -51,6 +55,7 @@ class Move:
             .values(cohort_id=self.cohort_id),
         )
         _begin_anew(session, session.get_one(Cohort, self.cohort_id), ids, now)
+        retiming.retime(session, ids, now)
         ledger.look_again(session, ids, now)
         return {}
 
@@ -66,7 +71,7 @@ def target(session: Session, name: str) -> Cohort:
     return found
 
 
-def _judge(learner: Learner, target: Cohort, left: float) -> Judged:
+def _judge(learner: Learner, target: Cohort, left: float, *, is_told: bool) -> Judged:
     label = f"{target.course.slug}/{target.name}"
     if target.course_id != learner.course.id:
         words = f"takes {learner.course.slug}, and {label} is of another course"
@@ -76,14 +81,32 @@ def _judge(learner: Learner, target: Cohort, left: float) -> Judged:
     if learner.state not in OPEN_ENROLLMENT:
         return said(learner, Fate.REFUSED, why_not(learner))
     if left < 1:
-        words = f"finds no place: {label} is full ({target.capacity:,} places)"
+        words = f"finds no place: {label} is full ({counted(target.capacity or 0, 'place')})"
         return said(learner, Fate.REFUSED, words)
     return said(
         learner,
         Fate.TOUCHED,
-        f"from {learner.cohort.name} to {target.name}",
+        f"from {learner.cohort.name} to {target.name}"
+        + ("; a mail tells them when it begins" if is_told else ""),
         **{"from": learner.cohort.name, "to": target.name},
     )
+
+
+def _to_be_told(
+    session: Session, cohort: Cohort, found: Sequence[Learner], now: datetime
+) -> set[int]:
+    """Who takes part, waits for the first day there, and was told of none before."""
+    if cohort.starts_on is None:
+        return set()
+    ids = [one.enrollment.id for one in found if one.state in _CONFIRMED]
+    known = {*progress.stories(session, ids), *invitations.invited(session, ids)}
+    curriculum = courses.by_id(session, cohort.course_id).curriculum
+
+    def starts_at(one: Learner) -> datetime:
+        person = one.person
+        return start_of(cohort, curriculum, now, zone=person.zone, hour=person.hour)
+
+    return {one.enrollment.id for one in found if starts_at(one) > now} & {*ids} - known
 
 
 def _places(session: Session, cohort: Cohort, now: datetime) -> float:
@@ -98,7 +121,7 @@ def _begin_anew(session: Session, cohort: Cohort, ids: Sequence[int], now: datet
     curriculum = courses.by_id(session, cohort.course_id).curriculum
     confirmed = select(Enrollment).where(
         among(session, Enrollment.id, [number for number in ids if number not in begun]),
-        Enrollment.state.in_((E.ACTIVE, E.PAUSED)),
+        Enrollment.state.in_(_CONFIRMED),
     )
     waiting = session.scalars(confirmed).all()
     for one in waiting:
@@ -108,3 +131,4 @@ def _begin_anew(session: Session, cohort: Cohort, ids: Sequence[int], now: datet
     numbers = [one.id for one in waiting]
     ledger.cancel(session, numbers, invitations.MOVED, now, kinds=[MessageKind.REMINDER])
     invitations.move(session, numbers, now)
+    invitations.invite(session, numbers, now)

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from course import db, holds, ics, invitations, tokens
+from course import courses, db, holds, ics, invitations, places, tokens
 from course.errors import MinicourseError
 from course.ledger import Claimed
 from course.mailer import Attachment, Outgoing, Personalization
 from course.merging import Key, Skeleton, merge
-from course.models import Enrollment, Subscriber
+from course.models import Cohort, Enrollment, Subscriber
 from course.rendering import CompiledCourse, Recipient, Site, Start
 from course.rowsets import gathered
 from course.settings import Settings
-from course.states import HoldScope, LinkPurpose, MessageKind
+from course.states import HoldScope, Latecomers, LinkPurpose, MessageKind
 
 # SendGrid's limits, each with a margin: 1,000 people, 10,000 bytes of substitutions a person,
 # 30 MB a request.
@@ -284,10 +284,11 @@ def recipients(
         for enrollment_id, token, fields, email, name, zone in found
     }
     new, starts = _new_addresses(session, rows), _starts(session, rows, now)
+    awaiting = _awaiting(session, rows, now)
     return {
         row.id: _addressed(
             row, new.get(row.id) or people[row.enrollment_id], secret_keys, now
-        )._replace(start=starts.get(row.id))
+        )._replace(start=starts.get(row.id), awaited=row.enrollment_id in awaiting)
         for row in rows
     }
 
@@ -317,6 +318,28 @@ def _starts(session: Session, rows: Sequence[Claimed], now: datetime) -> dict[in
     return {
         row.id: Start(begins[row.enrollment_id], now) for row in told if row.enrollment_id in begins
     }
+
+
+def _awaiting(session: Session, rows: Sequence[Claimed], now: datetime) -> frozenset[int]:
+    """Who of those that are asked to confirm will wait for a first day. Which one it is says the
+    page behind the link: by then their group may be full."""
+    asked = {row.enrollment_id for row in rows if row.kind is MessageKind.CONFIRMATION}
+    if not asked:
+        return frozenset()
+    mine = db.among(session, Enrollment.id, asked)
+    found = session.execute(
+        select(Cohort, Enrollment.id)
+        .join(Enrollment, Enrollment.cohort_id == Cohort.id)
+        .where(mine, Cohort.starts_on.is_not(None))
+    ).all()
+    awaited = {cohort for cohort in {row.Cohort for row in found} if _awaits(session, cohort, now)}
+    return frozenset(row.id for row in found if row.Cohort in awaited)
+
+
+def _awaits(session: Session, cohort: Cohort, now: datetime) -> bool:
+    curriculum = courses.by_id(session, cohort.course_id).curriculum
+    has_begun = places.has_begun(cohort, curriculum, now)
+    return not has_begun or cohort.latecomers == Latecomers.NEXT
 
 
 def _new_addresses(session: Session, rows: Sequence[Claimed]) -> dict[int, Recipient]:

@@ -31,6 +31,7 @@ _TODOS = {
     "webhook": SETUP,
 }
 _TEST = "minicourse live --rehearse --test-to YOUR@ADDRESS"
+_START = "minicourse up; if it has only just started, run this again in a few seconds"
 _AGAIN = "Wait a moment and run again: minicourse live --rehearse"
 
 
@@ -81,8 +82,8 @@ def stage(session: Session, settings: Settings) -> PlayedOutside:
     played = PlayedOutside(settings)
     try:
         played.heard()
-    except UnreachableError as error:
-        told = f"No sandbox plays along: {error}. Start it with: minicourse up"
+    except UnreachableError:
+        told = f"No sandbox plays along at {settings.mail_host}. Start it with: {_START}"
         raise RefusedError(told) from None
     return played
 
@@ -123,4 +124,4 @@ def _public_url(line: Line, url: str, played: PlayedOutside) -> Line:
         is_there = False
     if is_there:
         return readiness.well(line.name, f"{url} answers (live: https, on your server)")
-    return readiness.missing(line.name, f"{url} does not answer", "minicourse up")
+    return readiness.missing(line.name, f"{url} does not answer", _START)

@@ -32,6 +32,7 @@ LINK_FIELDS = frozenset({"unsubscribe_url", "manage_url"})
 START_FIELDS = frozenset({"begins", "begins_zone"})
 _NO_START = dict.fromkeys(START_FIELDS, "")
 CONFIRM_FIELD = "confirm_url"
+AWAITED_FIELD = "awaited"  # something, where the first day is still to come
 LINK_FIELD = "link_url"  # of a short-lived link
 
 # Mails of the program's own, by the name of their table in templates/texts.
@@ -51,7 +52,7 @@ TO_STRANGERS = frozenset({"new_address"})
 
 # Nothing that a visitor typed may stand in a mail to an unconfirmed address.
 _SYSTEM_FIELDS = {
-    "confirmation": LINK_FIELDS | {CONFIRM_FIELD},
+    "confirmation": LINK_FIELDS | {CONFIRM_FIELD, AWAITED_FIELD},
     "invitation": PERSON_FIELDS | LINK_FIELDS | START_FIELDS,
     "link": PERSON_FIELDS | LINK_FIELDS | {LINK_FIELD},
     "new_address": LINK_FIELDS | {LINK_FIELD},
@@ -90,6 +91,7 @@ class Recipient(NamedTuple):
     fields: str = ""  # the course's own, as an enrollment keeps them
     start: Start | None = None  # known to mails about it alone
     link_token: str = ""
+    awaited: bool = False  # asked to confirm for a group whose first day is still to come
 
     def values(self, site: Site) -> dict[str, str]:
         """The recipient's fields as every mail may know them."""
@@ -101,6 +103,7 @@ class Recipient(NamedTuple):
             "manage_url": f"{site.public_url}/manage/{self.token}",
             CONFIRM_FIELD: f"{site.public_url}/confirm/{self.confirm_token}",
             LINK_FIELD: f"{site.public_url}/link/{self.link_token}",
+            AWAITED_FIELD: "yes" if self.awaited else "",
         }
 
 
@@ -391,7 +394,7 @@ def compile_course(
     """The same with every mail compiled and rendered once; raises the first TemplateError."""
     compiled = load_course(slug, files, site or Site(), where=where)
     fields.Conditions(compiled.course, where).try_out()
-    somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin")
+    somebody = Recipient("somebody@example.com", "Kim Sample", "Europe/Berlin", awaited=True)
     nobody = Recipient("somebody@example.com")
     for message in compiled.every():
         for person in (somebody, nobody):

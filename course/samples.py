@@ -69,6 +69,7 @@ def dressed(person: Recipient, course: Course) -> Recipient:
             return person._replace(
                 fields=fields.example(course, number),
                 start=Start(start, start.astimezone(UTC)),
+                awaited=number % 2 == 1,
             )
     return person
 

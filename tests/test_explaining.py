@@ -23,8 +23,10 @@ from course.explaining import Explanation
 from course.holds import Scope
 from course.models import Audit, Cohort, Course, Delivery, Enrollment, PersonalDetail, Revision
 from course.pausing import Pause
+from course.repeating import Resend, Rewind
 from course.skipping import Skip
 from course.states import HoldKind, SuppressionReason
+from course.steering import Order
 from course.suppressions import add as suppress
 from tests.commands.conftest import edit, hear, lesson_row
 from tests.world import World
@@ -133,10 +135,76 @@ def test_a_late_lesson_names_the_rule(kim: World) -> None:
     assert 'by late = "shift" it is moved' in because(kim, "market")
     coming = explain(kim).next
     kim.live_through(2)
-    assert 'by late = "shift" it is moved' in because(kim, "market")
+    assert because(kim, "market").split(". ", 1)[1] == (
+        'Its time was over before it left; by late = "shift" it was moved to '
+        "Wed 2027-01-20 09:00 (14:00 UTC), and the rest moves along."
+    )
     (row,) = [row for row in kim.rows() if row.message_key == "market"]
     assert coming
     assert row.send_at == coming.due_at
+
+
+def test_what_left_long_after_its_time_says_how_long(kim: World) -> None:
+    """However the time was found: what was late before may be late once more."""
+    for shifted in (True, False):
+        with kim.database.writing() as session:
+            session.execute(
+                update(Delivery)
+                .where(Delivery.message_key == "network")
+                .values(
+                    is_shifted=shifted,
+                    settled_at=datetime(2027, 1, 16, 3, tzinfo=UTC),
+                    tries=shifted,
+                )
+            )
+        told = "It could leave from Fri 2027-01-15 09:00 (14:00 UTC) on, and left 13 hours later."
+        assert told in because(kim, "network")
+        assert because(kim, "network").endswith("refused it 1 time.") is shifted
+
+
+def test_what_changed_since_is_told_as_it_was_planned(kim: World) -> None:
+    with kim.database.writing() as session:
+        session.execute(update(Cohort).values(hour=time(19)))
+    assert because(kim, "network").endswith(
+        "It was planned for Fri 2027-01-15 09:00 (14:00 UTC), by the rules, hour and zone of "
+        "that time. They have changed since."
+    )
+    with kim.database.writing() as session:
+        later = datetime(2027, 1, 15, 22, tzinfo=UTC)
+        session.execute(
+            update(Delivery).where(Delivery.message_key == "network").values(send_at=later)
+        )
+    assert (
+        "It was planned for Fri 2027-01-15 09:00 (14:00 UTC), could not come then, and was put "
+        "off to Fri 2027-01-15 17:00 (22:00 UTC); the rest keeps its plan."
+    ) in because(kim, "network")
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (Resend("network"), "Sent once more, as robin ordered on Fri 2027-01-15 18:00"),
+        (Rewind("network"), "From here on all comes once more, as robin ordered on Fri 2027-01-15"),
+    ],
+)
+def test_what_was_ordered_names_the_order(kim: World, order: Order, told: str) -> None:
+    with kim.database.writing() as session:
+        steering.give(session, order, [1], who="robin", now=kim.clock.course)
+    assert told in because(kim, "network")
+    kim.live_through(4)
+    assert told in because(kim, "network")
+    assert "robin" not in because(kim, "market")
+
+
+def test_what_was_not_known_to_have_left_says_for_how_long(world: World) -> None:
+    world.join(KIM, zone="Europe/Berlin")
+    world.provider.answer = lambda _: LOST
+    world.tick()
+    world.pass_time(hours=1)
+    hear(world, lesson_row(world, 1, "welcome"), "delivered")
+    assert "From Thu 2027-01-14 12:00 (11:00 UTC) until then nobody knew" in because(
+        world, "welcome"
+    )
 
 
 def test_a_condition_is_told_with_the_persons_value(kim: World) -> None:

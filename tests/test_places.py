@@ -3,18 +3,19 @@
 from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from course import arranging, cohorts, courses, enrollment, places
+from course import arranging, cohorts, courses, enrollment, places, steering
 from course.errors import InvalidInputError, RefusedError
 from course.mailer import payload
-from course.models import Cohort, Enrollment
+from course.models import Cohort, Enrollment, Subscriber
 from course.places import Shut
+from course.repeating import Rewind
 from tests.world import HERE, World
 
 MONDAY = date(2027, 1, 18)  # four days after the world's first moment, a Thursday
@@ -253,6 +254,30 @@ def test_a_timeline_foretells_how_a_latecomer_catches_up(world: World) -> None:
 # What they are told -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("rule", "is_over", "button"),
+    [
+        ("join", False, "keep my place"),
+        ("join", True, "start the course"),
+        ("catch-up", True, "start the course"),
+        ("next", True, "keep my place"),  # in the group behind it
+    ],
+)
+def test_who_is_asked_to_confirm_reads_what_they_confirm(
+    world: World, rule: str, is_over: bool, button: str
+) -> None:
+    make(world, latecomers=rule)
+    ask(world, "ada@example.org")
+    ask(world, "kim@example.org", "evergreen")
+    if is_over:
+        world.clock.course = datetime(2027, 1, 18, 9, 0, tzinfo=UTC)
+    world.tick()
+    (ada,), (kim,) = (world.provider.mails_to(f"{name}@example.org") for name in ("ada", "kim"))
+    assert f"Confirm and {button}" in ada.text
+    assert "Confirm and start the course" in kim.text
+    assert (ada is kim) is (button == "start the course")  # who reads the same shares a request
+
+
 def test_who_confirms_is_told_and_reminded_on_their_own_clock(world: World) -> None:
     make(world)
     tokyo = join(world, "kei@example.org", zone="Asia/Tokyo")
@@ -399,6 +424,48 @@ def test_another_hour_reaches_those_who_chose_none(world: World) -> None:
         "2027-01-19T17:00:00+00:00",
         "2027-01-21T17:00:00+00:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "moved"),
+    [
+        # Theirs is no clock of their own; ada has chosen an hour, kei a zone.
+        ({"hour": "18:00"}, ("18 17:00", "18 10:00", "18 09:00"), 2),
+        ({"hour": "07:00"}, ("19 06:00", "18 10:00", "18 22:00"), 2),  # it is past seven
+        ({"zone": "America/New_York"}, ("18 14:00", "18 16:00", "19 00:00"), 2),
+        ({"days": "wed"}, ("20 08:00", "20 10:00", "20 00:00"), 3),
+        ({"capacity": "9"}, ("18 08:00", "18 10:00", "19 00:00"), 0),
+    ],
+)
+def test_what_waits_for_its_hour_waits_for_the_new_one(
+    any_world: World, words: dict[str, str], expected: tuple[str, ...], moved: int
+) -> None:
+    world = any_world
+    people = [world.join(f"{name}@example.org") for name in ("kim", "ada", "kei")]
+    with world.database.writing() as session:
+        for name, values in {"ada": {"hour": time(11)}, "kei": {"zone": "Asia/Tokyo"}}.items():
+            who = Subscriber.email == f"{name}@example.org"
+            session.execute(update(Subscriber).where(who).values(**values))
+    world.live_through(0.5)
+    world.clock.course = datetime(2027, 1, 18, 6, 30, tzinfo=UTC)
+    world.tick()  # their second mail is three days late: it waits for its hour
+    assert edit(world, "evergreen", **words).moved == moved
+    waiting = [world.rows(number)[-1] for number in people]
+    assert [row.message_key for row in waiting] == ["network"] * 3
+    assert [f"{row.send_at:%d %H:%M}" for row in waiting] == list(expected)
+    assert [row.due_at for row in waiting] == [row.send_at for row in waiting]
+    world.live_through(3)
+    assert all(dict(sendings(world, number)).get("network") for number in people)
+
+
+def test_a_new_hour_keeps_the_gap(world: World) -> None:
+    number = world.join("kim@example.org")
+    world.live_through(4.5)  # Monday: market left at nine
+    with world.database.writing() as session:
+        again = Rewind("market")
+        steering.give(session, again, [number], who="robin", now=world.clock.course)
+    assert edit(world, "evergreen", hour="01:00").moved == 1
+    assert world.rows(number)[-1].send_at == datetime(2027, 1, 20, 0, tzinfo=UTC)
 
 
 def test_a_smaller_capacity_takes_nobody_out(world: World) -> None:

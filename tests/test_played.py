@@ -30,7 +30,9 @@ def test_nor_are_settings_by_which_mail_goes_to_sendgrid(world: World) -> None:
 
 def test_without_a_sandbox_nothing_plays_along(world: World) -> None:
     settings = Settings(home=world.settings.home, sendgrid_host=NOBODY)
-    with pytest.raises(RefusedError, match=r"No sandbox plays along: .*: minicourse up"):
+    with pytest.raises(
+        RefusedError, match=r"plays along at http.*: minicourse up; if .* few seconds"
+    ):
         stage(world, settings)
 
 

@@ -35,7 +35,9 @@ def with_body(body: str, **front: str) -> dict[str, str]:
 
 def test_every_mail_of_the_real_course_renders() -> None:
     compiled = compile_course("job-search", FILES, SITE)
-    assert [m.skeletons_rendered for m in compiled.every()] == [1] * (7 + len(SYSTEM_LAYOUTS))
+    made = [m.skeletons_rendered for m in compiled.every()]
+    # The confirmation is written in two ways.
+    assert made == [1] * 7 + [1 + (name == "confirmation") for name in SYSTEM_LAYOUTS]
 
 
 def test_a_lesson_has_everything_that_law_and_readers_ask_for() -> None:
@@ -59,6 +61,24 @@ def test_the_confirmation_says_nothing_that_a_visitor_typed() -> None:
     assert "alert" not in whole
     assert "victim" not in whole
     assert "https://course.example.org/confirm/CONFIRM" in merged.text
+
+
+def test_a_confirmation_for_a_group_that_has_still_to_begin_keeps_a_place() -> None:
+    confirmation = load_course("job-search", FILES, SITE).system(MessageKind.CONFIRMATION)
+    now = confirmation.mail(person())
+    awaited = confirmation.mail(Recipient("ada@example.org", awaited=True).values(SITE))
+    for part in (now.text, now.html):
+        assert "the first mail is sent as soon as you do" in " ".join(part.split())
+        assert "Confirm and start the course" in part
+        assert "place" not in part
+    for part in (awaited.text, awaited.html):
+        assert "that keeps your place. We begin together, on the day that the page" in " ".join(
+            part.split()
+        )
+        assert "Confirm and keep my place" in part
+        assert "start the course" not in part
+    assert "One click, and the first mail" in now.html
+    assert "One click keeps your place." in awaited.html
 
 
 def test_values_are_literal_text_in_every_part() -> None:

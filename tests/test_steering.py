@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from course import cohorts, correcting, holds, moving, skipping, soundness, steering, tags
 from course.answers import Answer, Verdict
+from course.commands.steering import COMMANDS
 from course.errors import InvalidInputError, MinicourseError, NotFoundError
 from course.holds import Scope
 from course.models import Audit, Cohort, Course, Delivery, Enrollment, Subscriber, Tag
@@ -173,6 +174,12 @@ def test_what_each_order_does_in_each_state(world: World) -> None:
             found = marks[judged.fate] + judged.words
             assert expected in found, (order, state, found)
             assert found[0] in "+=" or expected[0] not in "+="
+
+
+def test_the_table_has_every_order() -> None:
+    assert {order.action for order in TABLE} == {
+        f"subscriber {command.name}" for command in COMMANDS
+    }
 
 
 def test_what_is_refused_or_so_already_changes_nothing(world: World) -> None:
@@ -528,12 +535,73 @@ def test_who_waits_for_a_start_gets_the_new_ones(world: World) -> None:
     assert world.lessons(number) == []
 
 
+def told(world: World, number: int) -> list[tuple[str, str, str]]:
+    """What they were, or will be, told of a first day."""
+    return [
+        (row.kind, row.state, f"{row.send_at:%m-%d}")
+        for row in world.rows(number)
+        if row.kind in ("joined", "reminder")
+    ]
+
+
+@pytest.mark.parametrize("state", ["active", "paused"])
+def test_who_is_to_wait_for_a_start_is_told_once(any_world: World, state: str) -> None:
+    world = any_world
+    spring = make(world, "spring", starts_on=date(2027, 3, 1))
+    summer = make(world, "summer", starts_on=date(2027, 6, 7))
+    number = world.join("kim@example.com")
+    put(world, number, state=state)
+    words = "from evergreen to spring; a mail tells them when it begins"
+    assert look(world, Move(spring), number).words == words
+    give(world, Move(spring), number)
+    put(world, number, state="active", next_due_at=None)
+    assert told(world, number) == [
+        ("joined", "pending", "01-14"),
+        ("reminder", "pending", "02-28"),
+    ]
+    world.tick()
+    (mail,) = [one for one in world.provider.requests if one.attachments]
+    assert "Monday, 1 March, 09:00" in str(mail.personalizations[0].substitutions)
+    assert look(world, Move(summer), number).words == "from spring to summer"
+    give(world, Move(summer), number)
+    assert told(world, number) == [
+        ("joined", "accepted", "01-14"),
+        ("reminder", "cancelled", "02-28"),
+        ("reminder", "pending", "06-06"),
+    ]
+    give(world, Move(make(world, "always")), number)
+    assert told(world, number)[-1] == ("reminder", "cancelled", "06-06")
+
+
+def test_who_waits_for_no_start_is_told_of_none(world: World) -> None:
+    """They have begun, or have not confirmed, or it has begun."""
+    spring = make(world, "spring", starts_on=date(2027, 3, 1))
+    begun, asked = world.join("kim@example.com"), world.sign_up("cy@example.com")
+    world.live_through(1.5)
+    late = world.join("ada@example.com")
+    over = make(world, "over", starts_on=date(2027, 1, 11))
+    for number, cohort in ((begun, spring), (asked, spring), (late, over)):
+        assert "mail" not in look(world, Move(cohort), number).words
+        give(world, Move(cohort), number)
+        assert told(world, number) == []
+    assert world.confirm(asked)
+    assert [kind for kind, *_ in told(world, asked)] == ["joined", "reminder"]
+
+
 def test_who_has_begun_goes_on_where_they_are(world: World) -> None:
     number = world.join("kim@example.com", zone="Europe/Berlin")
     world.live_through(1.5)
     give(world, Move(make(world, "evenings", hour=time(19))), number)
     world.live_through(4)
     assert left_when(world, number)[-2:] == [("market", "Mon 19:01"), ("practice", "Tue 19:01")]
+
+
+def test_what_waits_for_its_hour_waits_for_the_new_cohorts(world: World) -> None:
+    number = world.join("kim@example.com", zone="Europe/Berlin")
+    world.live_through(4.5)
+    give(world, Rewind("network"), number)
+    give(world, Move(make(world, "evenings", hour=time(19))), number)
+    assert world.rows(number)[-1].send_at == datetime(2027, 1, 19, 18, tzinfo=UTC)
 
 
 def test_a_full_cohort_takes_as_many_as_it_has_places_for(world: World) -> None:
@@ -543,7 +611,7 @@ def test_a_full_cohort_takes_as_many_as_it_has_places_for(world: World) -> None:
         lambda s: steering.give(s, Move(small), ids, who="robin", now=world.clock.course)
     )
     assert [one.fate for one in judged] == [Fate.TOUCHED, Fate.REFUSED]
-    assert judged[1].words == "finds no place: job-search/small is full (1 places)"
+    assert judged[1].words == "finds no place: job-search/small is full (1 place)"
 
 
 @pytest.mark.parametrize(

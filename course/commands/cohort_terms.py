@@ -203,6 +203,9 @@ def _told(label: str, terms: arranging.Terms, edited: Edited) -> list[str]:
     elif edited.retimed:
         people = counted(edited.retimed, "person gets", "people get")
         lines.append(f"{people} lessons at another time")
+    if edited.moved:
+        mails = counted(edited.moved, "planned mail moves", "planned mails move")
+        lines.append(f"{mails} to another time, too")
     return lines
 
 

@@ -291,7 +291,8 @@ def _walk(job: _Job, what: str, *, dry_run: bool, is_told: bool) -> Iterator[_Wa
         Doubles() as doubles,
         bar(what, job.order.lines) as shown,
     ):
-        found = Telling(job.cohort, job.today, job.context.settings.send_limit, dry_run)
+        limits = job.context.settings.send_limit
+        found = Telling(job.cohort, job.today, limits, dry_run, job.order)
         found.form = sheet.format.name
         yield _Walk(job, sheet, doubles, shown, found)
 

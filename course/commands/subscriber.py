@@ -6,7 +6,16 @@ from datetime import time
 import click
 from sqlalchemy.orm import Session
 
-from course import cohorts, correcting, installation, lives, subscribers, tags
+from course import (
+    cohorts,
+    correcting,
+    courses,
+    installation,
+    lives,
+    places,
+    subscribers,
+    tags,
+)
 from course.commands import explaining, steering
 from course.commands.choosing import pair, selection_options
 from course.commands.context import (
@@ -32,6 +41,7 @@ from course.correcting import Wishes
 from course.curriculum import parse_hour
 from course.enrollment import Person
 from course.errors import InvalidInputError, NotFoundError
+from course.models import Cohort
 from course.people import clean, parse_email
 from course.selecting import Selection
 from course.states import EnrollmentState
@@ -82,9 +92,10 @@ def add(
 
 
 def _add(session: Session, cohort: str, person: Person, kept: list[str], context: Context) -> str:
+    found = cohorts.find(session, cohort)
     state, is_mailed = subscribers.add(
         session,
-        cohorts.find(session, cohort),
+        found,
         person,
         who=context.who,
         now=context.now,
@@ -94,9 +105,16 @@ def _add(session: Session, cohort: str, person: Person, kept: list[str], context
     )
     if state is EnrollmentState.PENDING:
         if is_mailed:
-            return "gets a confirmation mail; the course starts when they confirm"
+            return f"gets a confirmation mail; {_begins(session, found, context)}"
         return "was asked already; one confirmation goes a day, three ever"
     return f"is {state} already; a mail that says so goes at most once a day"
+
+
+def _begins(session: Session, cohort: Cohort, context: Context) -> str:
+    curriculum = courses.by_id(session, cohort.course_id).curriculum
+    if cohort.starts_on is None or places.has_begun(cohort, curriculum, context.now):
+        return "the course starts when they confirm"
+    return f"it keeps their place, and the course starts on {cohort.starts_on}"
 
 
 # List and show ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import click
 
 from course.commands.context import address, print_facts, print_json, print_table
 from course.doubles import Double
-from course.importing import Taken, Told
+from course.importing import EVENING, MORNING, Order, Taken, Told
 from course.settings import SendLimit
 
 _DAYS = 5  # as many are counted one by one
@@ -27,6 +27,7 @@ class Telling:
     today: date  # in the cohort's zone
     limits: Sequence[SendLimit]
     dry_run: bool
+    order: Order
     form: str = "none"
     taken: Taken = field(default_factory=Taken)
     twice: list[Double] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Telling:
 
     def print_json(self) -> None:
         taken = {name: _plain(value) for name, value in vars(self.taken).items()}
-        mails = taken.pop("mails")
+        mails, at_night = taken.pop("mails"), taken.pop("at_night")
         print_json(
             {
                 "cohort": self.cohort,
@@ -52,6 +53,7 @@ class Telling:
                 "from": self.form,
                 "taken": taken | {"twice": self.counts["twice"]},
                 "mails": [{"day": day, "mails": mails[day]} for day in sorted(mails, key=_order)],
+                "at_night": {"mails": at_night, "instead": self._by_day if at_night else None},
                 "doubles": {name: getattr(self, name) for name in ("twice", "mended", "against")},
                 "rejects": str(self.rejects) if self.rejects else None,
             }
@@ -64,7 +66,8 @@ class Telling:
         print_facts(self._counts())
         if self.dry_run:
             click.echo(f"Mails this will send: {self._mails()}")
-            click.echo("".join(f"{line}\n" for line in self._limits()), nl=False)
+            for line in (*self._night(), *self._limits()):
+                click.echo(line)
         for line in self._doubles():
             click.echo(line)
         skipped = taken.suppressed.first + taken.elsewhere.first + taken.rejected.first
@@ -113,6 +116,22 @@ class Telling:
     def _called(self, day: date) -> str:
         near = {0: "later today", 1: "tomorrow"}
         return near.get((day - self.today).days) or f"on {_short(day, self.today)}"
+
+    def _night(self) -> Iterator[str]:
+        """Where readers would be woken."""
+        if night := self.taken.at_night:
+            yield (
+                f"At night, before {MORNING:%H:%M} or from {EVENING:%H:%M} on where the reader "
+                f"lives: {night:,} of {self.taken.mails.total():,}"
+            )
+            yield f"To let them come at the hour of lessons: {self._by_day}"
+
+    @property
+    def _by_day(self) -> str:
+        """The words by which nobody's first mail comes at night."""
+        start, spread = self.order.start or self.today, self.order.spread
+        day = start if spread and start > self.today else start + timedelta(days=1)
+        return f"--start {day}" + (", without --spread" if spread else "")
 
     def _limits(self) -> Iterator[str]:
         """Where more would leave at once than SEND_LIMIT lets through."""

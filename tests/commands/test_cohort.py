@@ -5,10 +5,11 @@ import shlex
 from io import StringIO
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
-from course.models import Audit
+from course.models import Audit, Cohort
 from course.settings import SOURCE_ROOT
+from course.states import CohortState
 from tests.commands.conftest import Minicourse
 from tests.test_docs import lines_to_type, section
 from tests.world import World
@@ -118,6 +119,21 @@ def test_an_edit_counts_asks_and_is_written_down(
         assert order.detail == {"cohort": "job-search/evergreen", "changes": {"hour": "18:00"}}
 
 
+def test_an_edit_counts_the_mails_that_wait_already(world: World, minicourse: Minicourse) -> None:
+    for name in ("ada", "kim"):
+        world.join(f"{name}@example.com")
+    world.live_through(0.5)
+    world.pass_time(days=3, hours=7)
+    world.tick()
+    edit = ("cohort", "edit", "evergreen", "--hour", "18:00")
+    before = [row.send_at for row in world.rows()]
+    told = "2 planned mails move to another time, too\n"
+    assert minicourse(*edit, "--dry-run").out.endswith(f"Would be: {told}")
+    assert [row.send_at for row in world.rows()] == before
+    assert minicourse(*edit, "--yes").out.endswith(told)
+    assert [row.send_at for row in world.rows()] != before
+
+
 def test_a_clone_is_another_one_with_the_same_terms(minicourse: Minicourse) -> None:
     minicourse(*SMALL.split())
     answer = minicourse("cohort", "clone", "small", "autumn", "--start", "2027-09-06")
@@ -128,6 +144,50 @@ def test_a_clone_is_another_one_with_the_same_terms(minicourse: Minicourse) -> N
         "mon,thu",
         "2027-09-04",
     )
+
+
+# The verbs that `tests/test_cohorts.py` has not, in each state: +: done, with these words; =: it is
+# so already; else the refusal. `evergreen` is the front, and rolling.
+ARCHIVED = "Cohort job-search/evergreen is archived. Make another: minicourse cohort create --help"
+TABLE = {
+    "edit evergreen --hour 18:00": (["+evergreen: hour 18:00"] * 4, ARCHIVED),
+    "edit evergreen --hour ''": (["=evergreen was so already"] * 4, ARCHIVED),
+    "edit evergreen --latecomers next": (["needs a first day; give it one"] * 4, ARCHIVED),
+    "edit evergreen --closes 2027-01-13": (["2027-01-13 is over"] * 4, "2027-01-13 is over"),
+    "front evergreen": (["=evergreen is the front already"] * 4, ARCHIVED),
+    "clone evergreen again": (["+again is open: rolling"] * 4, "+again is open: rolling"),
+    "clone evergreen evergreen": (["evergreen exists already"] * 4, "evergreen exists already"),
+    "clone evergreen again --start 2027-03-01": (["is rolling"] * 4, "is rolling"),
+}
+
+
+@pytest.mark.parametrize("words", TABLE)
+def test_what_else_is_done_in_each_state(world: World, minicourse: Minicourse, words: str) -> None:
+    running, archived = TABLE[words]
+    for state, expected in zip(CohortState, [*running, archived], strict=True):
+        with world.database.writing() as session:
+            session.execute(
+                update(Cohort).where(Cohort.name == "evergreen").values(state=state, hour=None)
+            )
+            session.execute(
+                update(Cohort).where(Cohort.name == "again").values(name=f"was-{state}")
+            )
+        answer = minicourse("cohort", *shlex.split(words))
+        said, status = expected.lstrip("+="), 0 if expected[0] in "+=" else 1
+        assert answer.status == status, (state, answer)
+        assert said in (answer.out if status == 0 else answer.err), (state, answer)
+        with world.database.writing() as session:  # what is done is written down, and only that
+            lines = len(session.execute(delete(Audit).returning(Audit.id)).all())
+            assert lines == (expected[0] == "+"), (state, answer)
+
+
+def test_a_rehearsal_is_no_cohort_to_change(world: World, minicourse: Minicourse) -> None:
+    with world.database.writing() as session:
+        session.execute(update(Cohort).values(rehearsal_every=30))
+    for words in ("edit evergreen --hour 18:00", "front evergreen", "clone evergreen again"):
+        answer = minicourse("cohort", *words.split())
+        assert answer.status == 1
+        assert "is a rehearsal: nobody joins it but by" in answer.err
 
 
 def test_a_bar_shows_where_everyone_stands(world: World, minicourse: Minicourse) -> None:

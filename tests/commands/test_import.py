@@ -264,6 +264,35 @@ def test_the_preview_counts_the_mails_of_each_day(
     assert _emails(world) == []
 
 
+def test_the_preview_says_for_whom_it_is_night(
+    world: World, minicourse: Minicourse, people: Path
+) -> None:
+    # At noon in Berlin it is 6 in New York and 20 in Tokyo, then 22 in Sydney.
+    people.write_text(
+        "email,zone,hour\nann@example.com,,\nbob@example.com,America/New_York,\n"
+        "cy@example.com,Asia/Tokyo,\ndi@example.com,Australia/Sydney,\n"
+    )
+    answer = _words(minicourse, people, *CONFIRMED, "--dry-run")
+    assert answer.out.split("Mails this will send: ")[1] == (
+        "4 now\n"
+        "At night, before 07:00 or from 21:00 on where the reader lives: 2 of 4\n"
+        "To let them come at the hour of lessons: --start 2027-01-15\n"
+    )
+    told = json.loads(_words(minicourse, people, *CONFIRMED, "--dry-run", "--json").out)
+    assert told["at_night"] == {"mails": 2, "instead": "--start 2027-01-15"}
+    later = (*CONFIRMED, "--dry-run", "--start", "2027-01-15")
+    assert "night" not in _words(minicourse, people, *later).out
+    spread = _words(minicourse, people, *later, "--spread", "2d")
+    assert "lessons: --start 2027-01-15, without --spread\n" in spread.out
+
+
+def test_an_hour_that_was_chosen_is_no_night(minicourse: Minicourse, people: Path) -> None:
+    people.write_text("email,hour\nann@example.com,23:00\n")
+    answer = _words(minicourse, people, *CONFIRMED, "--start", "2027-01-18", "--dry-run")
+    assert "1 on Mon 18 Jan" in answer.out
+    assert "night" not in answer.out
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -4,13 +4,15 @@ import json
 from io import StringIO
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from course.models import Audit, Consent, Enrollment
 from course.states import SuppressionReason
 from course.suppressions import add as suppress
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
 from tests.world import World
+
+KIM = "kim@example.com"
 
 
 def test_adding_asks_the_person_to_confirm(world: World, minicourse: Minicourse) -> None:
@@ -23,6 +25,18 @@ def test_adding_asks_the_person_to_confirm(world: World, minicourse: Minicourse)
     assert mail.categories == ("job-search", "job-search/confirmation")
     (line,) = json.loads(minicourse("subscriber", "list", "--json").out)
     assert (line["name"], line["zone"], line["state"]) == ("Kim", "Asia/Tokyo", "pending")
+
+
+def test_who_is_added_before_the_first_day_gets_a_place(
+    world: World, minicourse: Minicourse
+) -> None:
+    minicourse("cohort", "create", "job-search/spring", "--start", "2027-03-01")
+    add = ("subscriber", "add", KIM, "--cohort", "spring")
+    told = "gets a confirmation mail; it keeps their place, and the course starts on 2027-03-01"
+    assert minicourse(*add).out == f"{KIM}: {told}\n"
+    world.pass_time(days=60)
+    minicourse("subscriber", "unsubscribe", KIM)
+    assert "starts when they confirm" in minicourse(*add, "--yes").out
 
 
 def test_adding_twice_does_not_mail_twice(world: World, minicourse: Minicourse) -> None:
@@ -72,6 +86,50 @@ def test_who_left_is_asked_only_when_that_is_wanted(
     assert "kim@example.com left on 2027-01-14. Ask them to come back?" in answer.err
     assert (answer.status != 0, len(world.rows())) == (True, mails)
     assert "gets a confirmation mail" in minicourse(*ADD, "--yes").out
+
+
+STATES = ("pending", "active", "paused", "completed", "cancelled")
+# How they stand afterwards, and what is said; the orders of `tests/test_steering.py` aside.
+ADDED = {
+    "pending": ("pending", "was asked already; one confirmation goes a day"),
+    "active": ("active", "is active already; a mail that says so goes at most once"),
+    "paused": ("paused", "is paused already; a mail that says so goes at most once"),
+    "completed": ("pending", "gets a confirmation mail; the course starts when they confirm"),
+    "cancelled": ("pending", "gets a confirmation mail; the course starts when they confirm"),
+}
+TAKEN_OUT = {
+    "pending": ("cancelled", "is out of job-search; stopped: job-search"),
+    "active": ("cancelled", "is out of job-search; stopped: job-search"),
+    "paused": ("cancelled", "is out of job-search; stopped: job-search"),
+    "completed": ("completed", "is out of job-search; nothing was running"),
+    "cancelled": ("cancelled", "is out of job-search; nothing was running"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        (f"add {KIM} --cohort evergreen", ADDED),
+        (f"unsubscribe {KIM} --course job-search", TAKEN_OUT),
+    ],
+)
+def test_adding_and_taking_out_in_each_state(
+    world: World, minicourse: Minicourse, state: str, words: str, table: dict[str, tuple[str, str]]
+) -> None:
+    number = world.sign_up(KIM) if state == "pending" else world.join(KIM)
+    with world.database.writing() as session:
+        session.execute(update(Enrollment).values(state=state))
+    becomes, told = table[state]
+    answer = minicourse("subscriber", *words.split())
+    assert answer.out.startswith(f"{KIM}: {told}" if table is ADDED else f"{KIM} {told}")
+    with world.database.reading() as session:
+        newest = select(Enrollment).order_by(Enrollment.id.desc()).limit(1)
+        found = session.scalars(newest).one()
+    assert (found.state, found.id == number) == (
+        becomes,
+        becomes != "pending" or state == "pending",
+    )
 
 
 def test_show_tells_progress_next_lesson_and_each_mail(

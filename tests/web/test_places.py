@@ -97,6 +97,14 @@ def test_where_latecomers_go_to_the_next_group_the_form_is_that_of_the_next(worl
         assert found.cohort.name == "spring"
 
 
+def test_a_place_is_kept_where_the_first_day_is_still_to_come(spring: World) -> None:
+    spring.sign_up()
+    text = unescape(spring.client.get(spring.confirm_link()).text)
+    assert "Keep your place in “Take the Interview Anyway”?" in text
+    assert "Yes, keep my place" in text
+    assert "We begin on" in text
+
+
 def test_confirming_when_it_is_full_says_so_and_keeps_the_link(spring: World) -> None:
     spring.sign_up()
     link = spring.confirm_link()
