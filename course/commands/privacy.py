@@ -1,6 +1,7 @@
 """`minicourse subscriber erase` and `consents`; and what `export --gdpr` writes."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import click
@@ -11,7 +12,6 @@ from sqlalchemy.orm import Session
 from course import (
     consents,
     courses,
-    curriculum,
     erasures,
     installation,
     privacy,
@@ -34,16 +34,15 @@ from course.commands.context import (
     say_if_cut,
     yes_option,
 )
-from course.errors import CourseError, NotFoundError
-from course.models import Enrollment, Revision, Subscriber
+from course.consents import TextsOf
+from course.errors import NotFoundError
+from course.models import Enrollment, Subscriber
 from course.people import email_hash, parse_email
 from course.privacy import Erased
 from course.provider_lists import ProviderLists
 from course.suppressions import standing
-from course.web import consent, texts
+from course.web import texts
 from course.wording import counted
-
-_ACTS = ("signup", "confirm")
 
 
 def provider(context: Context) -> ProviderLists:
@@ -68,25 +67,12 @@ def everything(email: str) -> bytes:
     here = load()
     with here.raw_database.reading() as session:
         person = subscribers.find(session, email)
-        found = privacy.everything_of(session, person.id, _wordings(session, here))
+        found = privacy.everything_of(session, person.id, _texts_of(here))
     return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _wordings(session: Session, here: Context) -> dict[str, str]:
-    """The words behind a hash: those that the pages show, with what each revision of a course puts
-    into them. Older words are known by their version and hash alone."""
-    slugs = {live.id: live.slug for live in courses.all_live(session)}
-    found = {}
-    for course_id, files in session.execute(select(Revision.course_id, Revision.files)):
-        try:
-            course = curriculum.parse(slugs.get(course_id, ""), files)
-        except CourseError:  # an older program read it
-            continue
-        words = texts.load(here.settings.home, course.language)
-        for act in _ACTS:
-            agreed = consent.agreement(words, act, course)
-            found[agreed.wording.hash] = agreed.words
-    return found
+def _texts_of(here: Context) -> TextsOf:
+    return partial(texts.load, here.settings.home)
 
 
 # Consents -----------------------------------------------------------------------------------------
@@ -116,7 +102,7 @@ def consents_(email: str | None, course: str | None, limit: int | None, as_json:
             where.append(Subscriber.id == subscribers.find(session, email).id)
         if course:
             where.append(Enrollment.course_id == courses.live(session, course).id)
-        words = _wordings(session, here) if as_json else {}
+        words = consents.wordings(session, _texts_of(here)) if as_json else {}
         found = consents.listing(session, *where, wordings=words, limit=rows)
         if as_json:
             print_array(found)
