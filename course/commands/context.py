@@ -138,6 +138,16 @@ def print_json(value: Any) -> None:
     click.echo(orjson.dumps(value, default=_plain, option=options))
 
 
+def print_array(found: Iterable[Any]) -> None:
+    """A JSON array, an element a line, however many there are."""
+    separator = "["
+    for one in found:
+        click.echo(separator, nl=separator != "[")
+        click.echo(orjson.dumps(one, option=orjson.OPT_SORT_KEYS), nl=False)
+        separator = ","
+    click.echo("[]" if separator == "[" else "\n]")
+
+
 def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

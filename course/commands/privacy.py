@@ -1,8 +1,6 @@
 """`minicourse subscriber erase` and `consents`; and what `export --gdpr` writes."""
 
-from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 import click
 import orjson
@@ -27,6 +25,7 @@ from course.commands.context import (
     json_option,
     limit_option,
     load,
+    print_array,
     print_json,
     print_table,
     row_limit,
@@ -34,30 +33,15 @@ from course.commands.context import (
     say_if_cut,
     yes_option,
 )
+from course.commands.provider import explained, provider
 from course.consents import TextsOf
 from course.errors import NotFoundError
 from course.models import Enrollment, Subscriber
 from course.people import email_hash, parse_email
 from course.privacy import Erased
-from course.provider_lists import ProviderLists
 from course.suppressions import standing
 from course.web import texts
 from course.wording import counted
-
-
-def provider(context: Context) -> ProviderLists:
-    """SendGrid's lists, or the stand-in's, with the key of the settings."""
-    return ProviderLists(context.settings.mail_key, context.settings.mail_host)
-
-
-def explained(error: AccountError, right: str, then: str) -> AccountError:
-    """What to do about a call that failed; repeated, each of them does no harm."""
-    if error.is_refused:
-        step = f"Give the key of SENDGRID_API_KEY the right {right} in your SendGrid account"
-    else:
-        step = "Nothing is lost: wait a moment"
-    return AccountError(f"{error}. {step}, then run again: {then}", error.status)
-
 
 # Everything ---------------------------------------------------------------------------------------
 
@@ -112,16 +96,6 @@ def consents_(email: str | None, course: str | None, limit: int | None, as_json:
         [("email", "whole"), "course", ("act", "whole"), ("when (UTC)", "whole"), "source"], lines
     )
     say_if_cut(len(lines), rows)
-
-
-def print_array(found: Iterable[Any]) -> None:
-    """A JSON array, an element a line, however many there are."""
-    separator = "["
-    for one in found:
-        click.echo(separator, nl=separator != "[")
-        click.echo(orjson.dumps(one, option=orjson.OPT_SORT_KEYS), nl=False)
-        separator = ","
-    click.echo("[]" if separator == "[" else "\n]")
 
 
 # Erase --------------------------------------------------------------------------------------------
