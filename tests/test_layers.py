@@ -15,6 +15,7 @@ PURE = {
     *(
         "answers",
         "changes",
+        "course_file",
         "curriculum",
         "dates",
         "front_matter",
@@ -26,6 +27,7 @@ PURE = {
         "machines",
         "markdown",
         "merging",
+        "notation",
         "note_file",
         "people",
         "rendering",

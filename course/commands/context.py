@@ -16,9 +16,9 @@ from rich.text import Text
 
 from course import installation
 from course.clock import Clock
-from course.curriculum import parse_zone
 from course.db import Database, open_database
 from course.errors import InvalidInputError
+from course.notation import parse_zone
 from course.people import harmless
 from course.settings import Settings
 

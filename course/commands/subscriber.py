@@ -29,9 +29,9 @@ from course.commands.exporting import export
 from course.commands.importing import import_
 from course.commands.privacy import consents_, erase
 from course.correcting import Wishes
-from course.curriculum import parse_hour
 from course.enrollment import Person
 from course.errors import InvalidInputError, NotFoundError
+from course.notation import parse_hour
 from course.people import clean, parse_email
 from course.selecting import Selection
 from course.states import EnrollmentState

@@ -24,6 +24,7 @@ from course.curriculum import Course as Curriculum
 from course.errors import InvalidInputError
 from course.load import Load
 from course.models import Cohort
+from course.notation import parse_hour
 from course.timeline import Arrival, Timeline, length
 
 _DAY = "%a %Y-%m-%d"
@@ -136,7 +137,7 @@ def _label(course: str, cohort: str) -> str:
 
 def _hour(text: str | None) -> time | None:
     try:
-        return curriculum.parse_hour(text) if text else None
+        return parse_hour(text) if text else None
     except ValueError as error:
         raise InvalidInputError(f"--hour {error}") from None
 

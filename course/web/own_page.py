@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from course import audit, correcting, enrollment, proving, steering
 from course.correcting import Wishes
 from course.courses import Live
-from course.curriculum import parse_hour
 from course.models import Enrollment
+from course.notation import parse_hour
 from course.pausing import Pause, Resume
 from course.people import mask
 from course.proving import Asked
