@@ -10,7 +10,8 @@ from course import courses
 from course.commands.context import load, say
 from course.consents import agreement
 from course.courses import Live
-from course.settings import SOURCE_ROOT, Settings, is_loopback
+from course.settings import SOURCE_ROOT, Settings
+from course.urls import is_loopback
 from course.web import texts
 from course.web.forms import FIELD_PREFIX
 

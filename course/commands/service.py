@@ -10,7 +10,8 @@ import click
 
 from course.commands.context import say
 from course.errors import RefusedError
-from course.settings import SOURCE_ROOT, Settings, is_loopback
+from course.settings import SOURCE_ROOT, Settings
+from course.urls import is_loopback
 
 FOLDER = SOURCE_ROOT / "deploy"
 FILES = {

@@ -9,7 +9,7 @@ from werkzeug.exceptions import Forbidden
 
 from course import broker, db, metrics
 from course.db import Standing
-from course.settings import is_loopback_host
+from course.urls import is_loopback_host
 from course.web.site import site
 
 health = Blueprint("health", __name__)

@@ -13,7 +13,7 @@ from course.errors import InvalidInputError
 from course.fields import InvalidFieldError
 from course.form_tokens import Purpose
 from course.people import clean, domain_of, parse_email
-from course.settings import origin_of
+from course.urls import origin_of
 from course.web import guard, zones
 from course.web.doors import Door, find_door
 from course.web.errors import Closed, wants_json
