@@ -4,7 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ from course import installation
 from course.clock import Clock
 from course.db import Database, open_database
 from course.errors import InvalidInputError
-from course.notation import parse_zone
+from course.notation import parse_hour, parse_zone
 from course.people import harmless
 from course.settings import Settings
 
@@ -119,6 +119,14 @@ def known_zone(name: str | None) -> str | None:
         return parse_zone(name).key if name else None
     except ValueError as error:
         raise InvalidInputError(f"--zone {error}") from None
+
+
+def known_hour(text: str | None) -> time | None:
+    """The hour that `--hour` names; InvalidInputError where it is none."""
+    try:
+        return parse_hour(text) if text else None
+    except ValueError as error:
+        raise InvalidInputError(f"--hour {error}") from None
 
 
 def say(text: str) -> None:
