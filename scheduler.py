@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from schedule import Scheduler
 
-from course import alerts, delivery, fleet, logs
+from course import alerts, broker, delivery, fleet, logs
 from course.caretaking import Caretaker
 from course.clock import Clock
 from course.commands import context
@@ -41,7 +41,7 @@ def main(*, announced: bool = False) -> None:
     require_sandbox(here.settings)
     if not announced:
         context.announce_mode(here.settings)
-    dispatcher = fleet.Dispatcher(office, stop) if fleet.is_set_up(here.settings) else None
+    dispatcher = fleet.Dispatcher(office, stop) if broker.is_set(here.settings) else None
     tail = "; workers send it" if dispatcher else ""
     log.info("looking every %g s for what is due%s", here.settings.tick_seconds, tail)
     ticker = Ticker(office, stop, watchman=Watchman(office), hand_over=dispatcher)

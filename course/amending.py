@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, func, join, select, update
+from sqlalchemy import Executable, bindparam, join, select, update
 from sqlalchemy.orm import Session
 
 from course import fields, ledger
 from course.db import among
-from course.enrollment import Person
+from course.joining import FORMS, Person, newer_form, newer_person
 from course.models import Cohort, Enrollment, Subscriber, Tag
 from course.rowsets import RowSet, insert_from, run
 from course.sheets import Row
@@ -22,13 +22,6 @@ from course.states import EnrollmentState
 _ADDRESSES = RowSet(email=Subscriber.email)
 _TAGS = RowSet(email=Subscriber.email, name=Tag.name)
 _PEOPLE = RowSet(id=Subscriber.id, name=Subscriber.name, zone=Subscriber.zone, hour=Subscriber.hour)
-_FORMS = RowSet(
-    id=Enrollment.id,
-    form_name=Enrollment.form_name,
-    form_zone=Enrollment.form_zone,
-    form_hour=Enrollment.form_hour,
-    fields=Enrollment.fields,
-)
 
 
 def tag(session: Session, rows: Iterable[Row]) -> None:
@@ -70,7 +63,7 @@ def amend(session: Session, cohort: Cohort, rows: Collection[Row], now: datetime
         return 0
     known = [one for one in found if not one.is_waiting]
     run(session, _new_values, given=_PEOPLE.pack(session, list(map(_of_person, known))))
-    run(session, _new_forms, given=_FORMS.pack(session, list(map(_of_form, found))))
+    run(session, _new_forms, given=FORMS.pack(session, list(map(_of_form, found))))
     tag(session, [one.row for one in found])
     active = session.scalars(
         select(Enrollment.id).where(
@@ -98,27 +91,14 @@ def _new_values(postgresql: bool) -> Executable:
     return (
         update(Subscriber)
         .where(Subscriber.id == given.c.id)
-        .values(
-            name=func.coalesce(func.nullif(given.c.name, ""), Subscriber.name),
-            zone=func.coalesce(given.c.zone, Subscriber.zone),
-            hour=func.coalesce(given.c.hour, Subscriber.hour),
-        )
+        .values(**newer_person(given.c.name, given.c.zone, given.c.hour))
     )
 
 
 @cache
 def _new_forms(postgresql: bool) -> Executable:
-    given = _FORMS.given(postgresql)
-    return (
-        update(Enrollment)
-        .where(Enrollment.id == given.c.id)
-        .values(
-            form_name=func.coalesce(func.nullif(given.c.form_name, ""), Enrollment.form_name),
-            form_zone=func.coalesce(given.c.form_zone, Enrollment.form_zone),
-            form_hour=func.coalesce(given.c.form_hour, Enrollment.form_hour),
-            fields=given.c.fields,
-        )
-    )
+    given = FORMS.given(postgresql)
+    return update(Enrollment).where(Enrollment.id == given.c.id).values(**newer_form(given))
 
 
 def _differing(session: Session, cohort: Cohort, rows: Collection[Row]) -> list[_Amended]:

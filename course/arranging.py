@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, Update, and_, false, func, or_, select, up
 from sqlalchemy.orm import Session
 
 from course import cohorts, conditions, invitations, retiming
-from course.curriculum import WEEKDAYS, parse_hour, parse_weekdays, parse_zone
 from course.curriculum import Course as Curriculum
 from course.errors import InvalidInputError, RefusedError
 from course.models import Cohort, Delivery, Enrollment, Subscriber
+from course.notation import WEEKDAYS, parse_hour, parse_weekdays, parse_zone
 from course.rowsets import RowSet, run
 from course.starting import begins_at, start_of
 from course.states import EnrollmentState, Latecomers

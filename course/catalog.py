@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from course import cohorts, courses
 from course.courses import Live
-from course.curriculum import WEEKDAYS, Lesson
 from course.curriculum import Course as Curriculum
+from course.curriculum import Lesson
 from course.errors import InvalidInputError, NotFoundError
 from course.models import Enrollment, Revision
+from course.notation import WEEKDAYS
 from course.sources import Source
 from course.states import EnrollmentState
 

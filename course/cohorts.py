@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from course.curriculum import SLUG
+from course.course_file import SLUG
 from course.errors import InvalidInputError, NotFoundError, RefusedError
 from course.models import Cohort, Course, Enrollment
 from course.states import OPEN_ENROLLMENT, CohortState, Latecomers

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, curriculum, ledger, note_file
+from course import cohorts, course_file, curriculum, ledger, note_file
 from course.curriculum import Course as Curriculum
 from course.errors import NotFoundError, RefusedError
 from course.models import Cohort, Course, Note, Revision
@@ -77,7 +77,7 @@ def apply(session: Session, source: Source, who: str, now: datetime) -> tuple[Re
 
 def step_to_live(slug: str) -> str:
     """What the author does with files that wait; a folder of another name can never be applied."""
-    if curriculum.SLUG.match(slug):
+    if course_file.SLUG.match(slug):
         return f"minicourse course apply {slug}"
     return f"rename the folder lessons/{slug}: a-z, 0-9 and - alone"
 

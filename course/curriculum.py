@@ -1,309 +1,44 @@
 """What a course is: its files read into values. Pure: text in, a `Course` out, or one error that
 names file and line."""
 
-import keyword
-import math
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import date, time, timedelta
-from enum import StrEnum
-from functools import cached_property, lru_cache
-from typing import Annotated, Self, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
-
-import pydantic
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    field_validator,
-    model_validator,
-)
+from datetime import time, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from course import front_matter
+from course.course_file import (
+    SLUG,
+    Brand,
+    CourseFile,
+    Field,
+    FrontMatter,
+    Page,
+    Privacy,
+    Schedule,
+    Sender,
+    SignUp,
+    Tracking,
+)
 from course.errors import CourseError, NotFoundError
 from course.front_matter import line_of, validated
-from course.timing import After, Late, Rhythm, Step
+from course.notation import parse_weekdays
+from course.timing import After, Rhythm, Step
 
-_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COURSE_FILE = "course.toml"
 ABOUT_FILE = "about.md"
-Value = str | int | float | bool  # of a field
 LESSON_NAME = re.compile(r"^(\d+)-([a-z0-9][a-z0-9-]*)\.md$")
-SLUG = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
-# Names that mails and lists know already, and words of the template language.
-RESERVED_NAMES = frozenset(
-    "name email zone hour begins begins_zone unsubscribe_url manage_url confirm_url link_url "
-    "awaited course lesson progress texts postal_address reply_to title preheader body mail site "
-    "loop self super caller varargs kwargs range dict lipsum cycler joiner namespace true false "
-    "none".split()
-)
 # Below this a daily course cannot break its gap on the day that has only 23 hours.
-LONGEST_WAIT = timedelta(days=366)
+DAILY_GAP_LIMIT = timedelta(hours=22)
 # Letters of a file, and how many lessons; no mail program shows a longer mail, and a reader of TOML
 # in Python needs minutes for what is made to be slow.
 LONGEST_FILE = 200_000
 LONGEST_OF = {COURSE_FILE: 20_000, ABOUT_FILE: 50_000}
 MOST_LESSONS = 400
-DAILY_GAP_LIMIT = timedelta(hours=22)
-SHORTEST_RETENTION_DAYS = 30
-
-M = TypeVar("M", bound=BaseModel)  # a table of the file
-
-
-@lru_cache
-def known_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def parse_zone(value: str) -> ZoneInfo:
-    """An IANA zone; ValueError names what is not one."""
-    if value not in known_zones():
-        raise ValueError(f"{value!r} is no time zone; write it like Europe/Berlin")
-    return ZoneInfo(value)
-
-
-def parse_hour(value: object) -> time:
-    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        return time.fromisoformat(value)
-    raise ValueError(f"{value!r} is not an hour; write it like 09:00")
-
-
-def parse_window(value: object) -> tuple[time, time]:
-    """`"08:00-20:00"`: two hours of one day."""
-    match = re.fullmatch(r"(\d\d:\d\d)\s*[-–]\s*(\d\d:\d\d)", str(value).strip())
-    if not match:
-        raise ValueError(f"{value!r} is not a window; write it like 08:00-20:00")
-    opens, closes = parse_hour(match[1]), parse_hour(match[2])
-    if opens >= closes:
-        raise ValueError(f"{value!r} must open before it closes, on the same day")
-    return opens, closes
-
-
-def parse_gap(value: object) -> timedelta:
-    match = re.fullmatch(r"(\d{1,4})h", value) if isinstance(value, str) else None
-    if not match or timedelta(hours=int(match[1])) > LONGEST_WAIT:
-        raise ValueError(f"{value!r} is not a number of hours; write it like 18h")
-    return timedelta(hours=int(match[1]))
-
-
-def parse_after(value: object) -> After:
-    """`2` (days), `"2 days"`, `"4h"`, `"4 hours"` or `"next monday"`; a year at the most."""
-    if isinstance(value, str) and (
-        named := re.fullmatch(r"next\s+([a-z]+)", value.strip().lower())
-    ):
-        return After(weekday=_weekday(named[1][:3] if named[1] in _DAY_NAMES else named[1]))
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        value = f"{value} days"
-    match = re.fullmatch(r"(\d{1,9})\s*(d|days?|h|hours?)", str(value).strip())
-    if not match:
-        raise ValueError(
-            f"{value!r} is not a wait; write days like 2, hours like 4h, or next monday"
-        )
-    count = int(match[1])
-    if timedelta(days=count) > LONGEST_WAIT and match[2].startswith("d"):
-        raise ValueError(f"{value} is more than a year")
-    if timedelta(hours=count) > LONGEST_WAIT:
-        raise ValueError(f"{value} is more than a year")
-    return After(days=count) if match[2].startswith("d") else After(hours=count)
-
-
-def _weekday(value: object) -> int:
-    if isinstance(value, str) and value.lower() in WEEKDAYS:
-        return WEEKDAYS.index(value.lower())
-    raise ValueError(f"{value!r} is no weekday; use {', '.join(WEEKDAYS)}")
-
-
-def parse_weekdays(text: str) -> frozenset[int]:
-    """`mon,wed,fri`; ValueError names what is no day."""
-    return frozenset(_weekday(word.strip()) for word in text.split(","))
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("must be one line; put it in quotes on the line of its key")
-    return value
-
-
-Line = Annotated[str, AfterValidator(_one_line)]
-Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
-Hour = Annotated[time, BeforeValidator(parse_hour)]
-Weekday = Annotated[int, BeforeValidator(_weekday)]
-Window = Annotated[tuple[time, time], BeforeValidator(parse_window)]
-
-
-def _one_of_both(table: M) -> M:
-    if {"hour", "window"} <= table.model_fields_set:
-        raise ValueError("give an hour or a window, not both")
-    return table
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
-
-
-class Sender(_Table):
-    name: Line = pydantic.Field(min_length=1)
-    email: Line | None = None
-    reply_to: Line | None = None
-
-
-class Schedule(_Table):
-    zone: Zone
-    weekdays: tuple[Weekday, ...] = (0, 1, 2, 3, 4)
-    hour: Hour = time(9)
-    window: Window | None = None
-    minimum_gap: Annotated[timedelta, BeforeValidator(parse_gap)] = timedelta(hours=18)
-    skip_dates: tuple[date, ...] = ()
-    late: Late = Late.SHIFT
-
-    @field_validator("weekdays")
-    @classmethod
-    def _some_day(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value:
-            raise ValueError("name at least one weekday")
-        return value
-
-    @model_validator(mode="after")
-    def _hour_or_window(self) -> Self:
-        return _one_of_both(self)
-
-
-class Tracking(_Table):
-    clicks: bool = False
-    opens: bool = False
-
-
-class Brand(_Table):
-    color: str = "#0b6e4f"
-    logo: str = ""
-    font: str = ""
-
-    @field_validator("color")
-    @classmethod
-    def _hex(cls, value: str) -> str:
-        if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-            raise ValueError(f"{value!r} is not a colour; write it like #0b6e4f")
-        return value
-
-
-class Page(_Table):
-    next_now: bool = False
-
-
-class SignUp(_Table):
-    reminder: bool = True
-
-
-class Privacy(_Table):
-    # 0: for ever. Within a month events may still come twice, and questions be asked.
-    retain_events_days: Annotated[int, pydantic.Field(ge=0, le=36500)] = 365
-
-    @field_validator("retain_events_days")
-    @classmethod
-    def _long_enough(cls, value: int) -> int:
-        if 0 < value < SHORTEST_RETENTION_DAYS:
-            raise ValueError(f"{value} is less than {SHORTEST_RETENTION_DAYS}; 0 keeps them")
-        return value
-
-
-class FieldKind(StrEnum):
-    """What a field holds."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    YES_NO = "yes-no"
-    CHOICE = "choice"
-
-
-_EMPTY: dict[FieldKind, Value] = {
-    FieldKind.TEXT: "",
-    FieldKind.NUMBER: 0,
-    FieldKind.YES_NO: False,
-    FieldKind.CHOICE: "",
-}
-
-
-class Field(_Table):
-    """Something that the course knows of a person beside name and zone; asked on the form where
-    `ask` is its question, else given by an import alone."""
-
-    type: FieldKind = FieldKind.TEXT
-    default: bool | int | float | Line | None = None
-    ask: Line = ""
-    choices: tuple[Line, ...] = ()
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        if (self.type is FieldKind.CHOICE) != bool(self.choices):
-            raise ValueError('a field has choices if, and only if, its type is "choice"')
-        if self.default is not None and not self.fits(self.default):
-            raise ValueError(f"default {self.default!r} is no {self.type} of this field")
-        return self
-
-    def fits(self, value: Value) -> bool:
-        """Whether it is a value of this field's kind."""
-        match self.type:
-            case FieldKind.TEXT:
-                return isinstance(value, str)
-            case FieldKind.NUMBER:
-                is_number = isinstance(value, int | float) and not isinstance(value, bool)
-                return is_number and math.isfinite(float(value))
-            case FieldKind.YES_NO:
-                return isinstance(value, bool)
-            case FieldKind.CHOICE:
-                return value in ("", *self.choices)
-
-    @property
-    def default_value(self) -> Value:
-        """What holds for whom nothing is known of."""
-        return _EMPTY[self.type] if self.default is None else self.default
-
-
-def _field_names(found: dict[str, Field]) -> dict[str, Field]:
-    for name in found:
-        if not FIELD_NAME.match(name):
-            raise ValueError(f"{name!r} is no name of a field; use a-z, 0-9 and _")
-        if name in RESERVED_NAMES or keyword.iskeyword(name):
-            raise ValueError(f"{name!r} means something in mails already; choose another name")
-    return found
-
-
-class _CourseFile(_Table):
-    title: str = pydantic.Field(min_length=1)
-    description: str = pydantic.Field(min_length=1)
-    language: str = "en"
-    sender: Sender
-    schedule: Schedule
-    tracking: Tracking = Tracking()
-    brand: Brand = Brand()
-    page: Page = Page()
-    signup: SignUp = SignUp()
-    privacy: Privacy = Privacy()
-    fields: Annotated[dict[str, Field], AfterValidator(_field_names)] = {}
-
-
-class _FrontMatter(_Table):
-    subject: Line = pydantic.Field(min_length=1)
-    preheader: Line = ""
-    after: Annotated[After, BeforeValidator(parse_after)]
-    weekdays: Annotated[tuple[Weekday, ...], pydantic.Field(min_length=1)] | None = None
-    hour: Hour | None = None
-    window: Window | None = None
-    when: Line = ""
-    slug: str | None = pydantic.Field(None, pattern=SLUG.pattern)
-
-    @model_validator(mode="after")
-    def _hour_or_window(self) -> Self:
-        return _one_of_both(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +130,7 @@ def parse(slug: str, files: Mapping[str, str], *, where: str = "") -> Course:
         raise CourseError(f"{where}{ABOUT_FILE}: is missing; it is the text of the course's page")
     course = Course(
         slug=slug,
-        **{name: getattr(head, name) for name in _CourseFile.model_fields},
+        **{name: getattr(head, name) for name in CourseFile.model_fields},
         about=files[ABOUT_FILE],
         lessons=_parse_lessons(files, where),
     )
@@ -415,7 +150,7 @@ def _check_size(files: Mapping[str, str], where: str) -> None:
         raise CourseError(f"{where or '.'}: more than {MOST_LESSONS} lessons; make two courses")
 
 
-def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
+def _parse_course_file(files: Mapping[str, str], where: str) -> CourseFile:
     name = f"{where}{COURSE_FILE}"
     if COURSE_FILE not in files:
         raise CourseError(f"{name}: is missing; begin with: minicourse course new")
@@ -429,7 +164,7 @@ def _parse_course_file(files: Mapping[str, str], where: str) -> _CourseFile:
         raise CourseError(f"{name}:{line}: {message}") from None
     except RecursionError:
         raise CourseError(f"{name}:1: is nested too deeply") from None
-    return validated(_CourseFile, data, name, text, first_line=1)
+    return validated(CourseFile, data, name, text, first_line=1)
 
 
 def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
@@ -451,7 +186,7 @@ def _parse_lessons(files: Mapping[str, str], where: str) -> tuple[Lesson, ...]:
 
 def _parse_lesson(name: str, text: str, number: int, where: str) -> Lesson:
     page = front_matter.split(f"{where}{name}", text)
-    head = page.head(_FrontMatter)
+    head = page.head(FrontMatter)
     file_slug = LESSON_NAME.match(name)
     assert file_slug
     return Lesson(

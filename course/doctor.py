@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import courses, installation, outside, readiness, rendering, sources, watch
+from course import broker, courses, installation, outside, readiness, rendering, sources, watch
 from course.clock import Clock
 from course.db import Database, open_database, real_now, shown
 from course.errors import CourseError, MinicourseError
@@ -166,6 +166,7 @@ def _running(database: Database, settings: Settings) -> Iterator[Check]:
     if abandoned:
         found = f"{counted(abandoned, 'mail')} taken in hand and not brought to an end"
         yield Check("leases", found, "Start what brings them to an end: minicourse up")
+    yield from _fleet(settings, database, real)
     yield from _room(settings, forecast or 0)
 
 
@@ -173,6 +174,22 @@ def _abandoned(session: Session, real: datetime) -> int:
     return (
         session.scalar(select(func.count()).where(Delivery.lease_until < real - LEASE_IS_OLD)) or 0
     )
+
+
+def _fleet(settings: Settings, database: Database, real: datetime) -> Iterator[Check]:
+    """That its broker is down stops nothing, and is worth knowing."""
+    found = broker.look(settings)
+    if found is None:
+        return
+    with database.reading() as session:
+        called = broker.last_call(session)
+    if trouble := broker.trouble(found, called, real):
+        yield Check("broker", trouble.what, trouble.remedy)
+        return
+    last = (
+        f"the last mails left at {called:%Y-%m-%d %H:%M:%S} UTC" if called else "no mail has left"
+    )
+    yield Check("broker", f"answers at {found.where}; {counted(found.hints or 0, 'hint')}; {last}")
 
 
 def _room(settings: Settings, forecast: int) -> Iterator[Check]:

@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from course import fates, fields, ledger, planning, progress, steering, suppressions, timing
-from course.curriculum import WEEKDAYS, Lesson
 from course.curriculum import Course as Curriculum
+from course.curriculum import Lesson
 from course.models import Delivery, Hold
+from course.notation import WEEKDAYS
 from course.planning import Pace
 from course.skipping import lesson_rows
 from course.states import (

@@ -10,8 +10,8 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from course import courses, fields, selecting
+from course.course_file import Value
 from course.curriculum import Course as Curriculum
-from course.curriculum import Value
 from course.db import among
 from course.models import Cohort, Course, Enrollment, Subscriber, Tag
 from course.selecting import Selection

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from course.curriculum import Course, Field, FieldKind, Value
+from course.course_file import Field, FieldKind, Value
+from course.curriculum import Course
 from course.errors import InvalidInputError
 from course.people import clean
 

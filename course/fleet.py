@@ -5,7 +5,6 @@ wiped or die. Each tick hints again at what waits, and where nobody takes it, a 
 Celery is imported only where BROKER_URL is set.
 """
 
-import importlib.util
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from course import delivery, hints, installation, logs, throttle
+from course import broker, delivery, hints, logs, throttle
 from course.commands import context
 from course.db import is_busy, is_lost, real_now
 from course.errors import MinicourseError, SettingsError
@@ -26,20 +25,14 @@ from course.settings import Settings
 log = logging.getLogger(__name__)
 
 TASK = "minicourse.work"
-# The broker has so long for each of its answers; then the tick goes on without it.
-_PATIENCE_SECONDS = 1.0
 # For so many ticks the same mail was the next one, and nobody took it.
 _STUCK_TICKS = 3
 _SAME_TROUBLE_SECONDS = 60.0
 
 
-def is_set_up(settings: Settings) -> bool:
-    return settings.broker_url is not None
-
-
 def require_celery() -> None:
     """SettingsError where Celery is not installed."""
-    if importlib.util.find_spec("celery") is None:
+    if not broker.is_installed():
         raise SettingsError(
             "BROKER_URL is set, but Celery is not installed. Install it with: "
             "pip install 'minicourse[fleet]' (in a clone: make install), or unset BROKER_URL."
@@ -62,10 +55,10 @@ def make_app(settings: Settings, **transport: object) -> Any:
         accept_content=["json"],
         broker_connection_max_retries=None,  # a worker waits for its broker for ever
         broker_connection_retry_on_startup=True,
-        broker_connection_timeout=_PATIENCE_SECONDS,
+        broker_connection_timeout=broker.PATIENCE_SECONDS,
         broker_transport_options={"visibility_timeout": settings.lease_seconds, **transport},
         task_acks_late=True,
-        task_default_queue=queue_name(settings),
+        task_default_queue=broker.queue_name(settings),
         task_ignore_result=True,
         task_reject_on_worker_lost=True,
         task_serializer="json",
@@ -79,12 +72,6 @@ def make_app(settings: Settings, **transport: object) -> Any:
     )
     app.task(_work, name=TASK)
     return app
-
-
-def queue_name(settings: Settings) -> str:
-    """Two installations may share a broker: each hears its own hints."""
-    assert settings.hash_key is not None  # a database server is not used without
-    return f"minicourse-{installation.fingerprint(settings.hash_key.get_secret_value())}"
 
 
 def time_limit(settings: Settings) -> float:
@@ -110,8 +97,8 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self._app = make_app(
             self.office.settings,
-            socket_timeout=_PATIENCE_SECONDS,
-            socket_connect_timeout=_PATIENCE_SECONDS,
+            socket_timeout=broker.PATIENCE_SECONDS,
+            socket_connect_timeout=broker.PATIENCE_SECONDS,
             max_retries=0,
         )
 
@@ -175,7 +162,7 @@ class Dispatcher:
 def run_worker(flags: Sequence[str]) -> None:
     """Celery's own worker, with its usual flags, until SIGTERM; what it works on is finished."""
     here = context.load()
-    if not is_set_up(here.settings):
+    if not broker.is_set(here.settings):
         raise SettingsError(
             "BROKER_URL is not set, so no worker would hear anything. Set it in the environment or "
             f"{here.settings.home / '.env'}, like BROKER_URL=redis://127.0.0.1:6379/0; without "

@@ -8,15 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Executable, bindparam, func, join, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    FromClause,
+    bindparam,
+    func,
+    join,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from course import ledger
 from course.models import Cohort, Consent, Enrollment, Subscriber
 from course.people import email_hash
-from course.rowsets import RowSet, insert_from, run
+from course.rowsets import Column, RowSet, insert_from, run
 from course.states import EnrollmentState, MessageKind
 from course.tokens import new_token
 
@@ -69,7 +78,7 @@ _PEOPLE = RowSet(
     token=Enrollment.token,
 )
 _ADDRESSES = RowSet(email=Subscriber.email)
-_FORMS = RowSet(
+FORMS = RowSet(
     id=Enrollment.id,
     form_name=Enrollment.form_name,
     form_zone=Enrollment.form_zone,
@@ -138,23 +147,27 @@ def note_forms(session: Session, people: Mapping[int, Person], cohort: Cohort) -
     if not people:
         return
     found = [(number, p.name, p.zone, p.hour, p.fields) for number, p in people.items()]
-    run(session, _newer_form, given=_FORMS.pack(session, found), cohort=cohort.id)
+    run(session, _newer_form, given=FORMS.pack(session, found), cohort=cohort.id)
 
 
 @cache
 def _newer_form(postgresql: bool) -> Executable:
-    given = _FORMS.given(postgresql)
+    given = FORMS.given(postgresql)
     return (
         update(Enrollment)
         .where(Enrollment.id == given.c.id, Enrollment.state == E.PENDING)
-        .values(
-            cohort_id=bindparam("cohort"),
-            form_name=func.coalesce(func.nullif(given.c.form_name, ""), Enrollment.form_name),
-            form_zone=func.coalesce(given.c.form_zone, Enrollment.form_zone),
-            form_hour=func.coalesce(given.c.form_hour, Enrollment.form_hour),
-            fields=func.coalesce(func.nullif(given.c.fields, ""), Enrollment.fields),
-        )
+        .values(cohort_id=bindparam("cohort"), **newer_form(given))
     )
+
+
+def newer_form(given: FromClause) -> dict[str, ColumnElement[Any]]:
+    """What one of `FORMS` leaves out stays as it was."""
+    return {
+        "form_name": func.coalesce(func.nullif(given.c.form_name, ""), Enrollment.form_name),
+        "form_zone": func.coalesce(given.c.form_zone, Enrollment.form_zone),
+        "form_hour": func.coalesce(given.c.form_hour, Enrollment.form_hour),
+        "fields": func.coalesce(func.nullif(given.c.fields, ""), Enrollment.fields),
+    }
 
 
 def waiting(session: Session, people: Iterable[Person], course_id: int) -> dict[int, Person]:
@@ -235,12 +248,17 @@ def _become_own(postgresql: bool) -> Executable:
     return (
         update(Subscriber)
         .where(Subscriber.id == Enrollment.subscriber_id, Enrollment.id == given.c.enrollment_id)
-        .values(
-            name=func.coalesce(func.nullif(Enrollment.form_name, ""), Subscriber.name),
-            zone=func.coalesce(Enrollment.form_zone, Subscriber.zone),
-            hour=func.coalesce(Enrollment.form_hour, Subscriber.hour),
-        )
+        .values(**newer_person(Enrollment.form_name, Enrollment.form_zone, Enrollment.form_hour))
     )
+
+
+def newer_person(name: Column, zone: Column, hour: Column) -> dict[str, ColumnElement[Any]]:
+    """What nothing is said of stays as it was."""
+    return {
+        "name": func.coalesce(func.nullif(name, ""), Subscriber.name),
+        "zone": func.coalesce(zone, Subscriber.zone),
+        "hour": func.coalesce(hour, Subscriber.hour),
+    }
 
 
 def consent(

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from course import cohorts, conditions, due, holds, installation
+from course.broker import Broker
 from course.models import Cohort, Delivery, Enrollment, Installation, Request
 from course.states import DeliveryState, EnrollmentState
 
@@ -53,6 +54,16 @@ def read(session: Session, now: datetime, real: datetime) -> list[Metric]:
             "1 while, after lost answers, only single mails go.",
             due.breaker_until(session) is not None,
         ),
+    ]
+
+
+def of_broker(broker: Broker | None) -> list[Metric]:
+    """None of it without a fleet."""
+    if broker is None:
+        return []
+    return [
+        _one("broker_up", "1 while the broker of the fleet answers.", broker.answers),
+        _one("broker_hints", "Hints that wait at the broker for a worker.", broker.hints),
     ]
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from course import front_matter
-from course.curriculum import LESSON_NAME, Line
+from course.course_file import Line
+from course.curriculum import LESSON_NAME
 from course.errors import CourseError
 
 _PREFIX = "note:"

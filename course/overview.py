@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, due, holds, installation, tallies
+from course import broker, cohorts, courses, due, holds, installation, tallies
+from course.broker import Broker
 from course.due import Backlog, Release
 from course.models import Cohort, Course, Hold
 from course.sources import Source
@@ -60,6 +61,7 @@ class Overview:
     changes_not_live: list[str]
     attention: list[Attention]
     sign_ups: dict[str, int]  # what became of them at the form, within a day
+    broker: Broker | None  # of a fleet
 
 
 def overview(
@@ -69,6 +71,7 @@ def overview(
     now: datetime,
     real: datetime,
     problems: Sequence[Attention] = (),
+    found_broker: Broker | None = None,
 ) -> Overview:
     """`problems` are what the caller found wrong around the database; they come first."""
     here = installation.get(session)
@@ -95,8 +98,10 @@ def overview(
             *problems,
             *(_held(hold) for hold in standing),
             *_stuck(session, backlog, here.last_tick_at, real),
+            *_fleet(session, found_broker, real),
         ],
         sign_ups=tallies.counts(session, real - timedelta(days=1)),
+        broker=found_broker,
     )
 
 
@@ -125,6 +130,11 @@ def _stuck(
             command = f"minicourse delivery list --state {state}"
             found.append(Attention(f"{number:,} {state}", command))
     return found
+
+
+def _fleet(session: Session, found: Broker | None, real: datetime) -> list[Attention]:
+    trouble = found and broker.trouble(found, broker.last_call(session), real)
+    return [Attention(trouble.what, "minicourse doctor")] if trouble else []
 
 
 def holds_standing(session: Session) -> list[HoldLine]:

@@ -18,8 +18,9 @@ from course.account import Account
 from course.errors import RefusedError
 from course.outside import Page, RealOutside, UnreachableError
 from course.readiness import Heard, Line, State
-from course.settings import Settings, is_loopback
+from course.settings import Settings
 from course.states import Mode
+from course.urls import is_loopback
 
 KEY = "sandbox"  # it takes any
 SETUP = "minicourse sendgrid setup --rehearse"

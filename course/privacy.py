@@ -7,13 +7,13 @@ hash of the address, so that no later list can have them mailed again.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from course import audit, enrollment, fields, joining, ledger, remnants, suppressions
+from course import audit, consents, enrollment, fields, joining, ledger, remnants, suppressions
+from course.consents import TextsOf
 from course.joining import Origin
 from course.models import (
     Audit,
@@ -34,7 +34,6 @@ from course.states import OPEN_ENROLLMENT, DeliveryState, SuppressionReason
 from course.tokens import new_token
 
 SOURCE = "erasure"
-_NO_WORDS: Mapping[str, str] = MappingProxyType({})
 _SENDING = (DeliveryState.SENDING, DeliveryState.UNKNOWN)
 
 
@@ -49,11 +48,11 @@ class Erased:
 # Everything ---------------------------------------------------------------------------------------
 
 
-def everything_of(
-    session: Session, subscriber_id: int, wordings: Mapping[str, str] = _NO_WORDS
-) -> dict[str, Any]:
-    """All that is kept of a person, as values that JSON knows (and instants). `wordings`: the
-    words behind a consent's hash, as far as they are known."""
+def everything_of(session: Session, subscriber_id: int, texts_of: TextsOf) -> dict[str, Any]:
+    """All that is kept of a person, as values that JSON knows (and instants); a consent with the
+    words that were agreed to, as far as they are known. `texts_of`: the pages' words in a
+    language."""
+    wordings = consents.wordings(session, texts_of, subscriber_id)
     person = session.get_one(Subscriber, subscriber_id)
     return {
         "person": {

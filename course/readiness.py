@@ -14,7 +14,8 @@ from course.checking.findings import Severity
 from course.errors import MinicourseError
 from course.office import site_of
 from course.outside import Outside, UnreachableError
-from course.settings import Settings, is_loopback
+from course.settings import Settings
+from course.urls import is_loopback
 from course.wording import counted
 
 WEBHOOK_PATH = "/webhooks/sendgrid"

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from course import cohorts, courses, fields
-from course.curriculum import Value
+from course.course_file import Value
 from course.db import is_postgresql
 from course.errors import InvalidInputError, NotFoundError
 from course.models import Cohort, Delivery, Enrollment, Subscriber, Tag

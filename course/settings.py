@@ -2,12 +2,11 @@
 reported together, secrets absent from `repr`."""
 
 import os
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from io import StringIO
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -19,27 +18,11 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from course.errors import SettingsError
+from course.urls import is_loopback, is_url, network, origin, without_path
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 SENDGRID = "https://api.sendgrid.com"
 SANDBOX_HOST = "http://127.0.0.1:8025"
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether a host name or address, without port, can only mean this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback
-
-
-def is_loopback(url: str) -> bool:
-    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 def _split(value: object) -> object:
@@ -48,32 +31,6 @@ def _split(value: object) -> object:
 
 def _parts(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is no network; write it like 10.0.0.0/8") from None
-
-
-def _origin(text: str) -> str:
-    """As a browser names it: no path, no capitals, no port that goes without saying."""
-    parts = urlsplit(text)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(text))
-    if not _is_url(text) or not is_safe or parts.path.strip("/") or parts.query or "@" in text:
-        raise ValueError(f"{text!r} is not an origin; write it like https://www.example.com")
-    return origin_of(text)
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port; ValueError where the port is no number."""
-    parts = urlsplit(url)
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    port = "" if parts.port in (None, usual) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
 
 
 class SendLimit(BaseModel):
@@ -186,12 +143,12 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        return tuple(map(_network, _parts(value))) if isinstance(value, str) else value
+        return tuple(map(network, _parts(value))) if isinstance(value, str) else value
 
     @field_validator("signup_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
-        return tuple(map(_origin, _parts(value))) if isinstance(value, str) else value
+        return tuple(map(origin, _parts(value))) if isinstance(value, str) else value
 
     @field_validator("signup_limit", mode="before")
     @classmethod
@@ -237,7 +194,7 @@ class Settings(BaseSettings):
     @field_validator("public_url", "sendgrid_host")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not _is_url(value):
+        if not is_url(value):
             raise ValueError(f"{value!r} is not a URL; write it like https://course.example.com")
         return value.rstrip("/")
 
@@ -257,9 +214,9 @@ class Settings(BaseSettings):
     @field_validator("heartbeat_url")
     @classmethod
     def _beaten(cls, value: str | None) -> str | None:
-        if value is not None and not _is_url(value):
+        if value is not None and not is_url(value):
             raise ValueError(
-                f"{_without_path(value)!r} is not a URL; write it like https://hc-ping.com/…"
+                f"{without_path(value)!r} is not a URL; write it like https://hc-ping.com/…"
             )
         return value
 
@@ -409,20 +366,6 @@ class Settings(BaseSettings):
             with os.fdopen(handle, "w") as file:
                 file.writelines(lines)
         return self.model_copy(update=self._own_keys())
-
-
-def _is_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port  # ValueError where it is no number
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and " " not in value
-
-
-def _without_path(url: str) -> str:
-    """Who has the path may say that all is well: it is not shown."""
-    return re.sub(r"(?<![:/])/[^/].*", "/…", url)
 
 
 def changed_at(home: Path) -> float:

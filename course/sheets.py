@@ -12,10 +12,10 @@ import orjson
 
 from course import fields, formats
 from course.curriculum import Course as Curriculum
-from course.curriculum import known_zones, parse_hour
 from course.errors import InvalidInputError
 from course.formats import OWN, PLAIN, Format, Standing
 from course.joining import Person
+from course.notation import known_zones, parse_hour
 from course.people import clean, parse_email
 
 COLUMNS = ("email", "name", "zone", "hour")

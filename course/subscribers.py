@@ -20,7 +20,7 @@ from course import (
     selecting,
     suppressions,
 )
-from course.curriculum import Value
+from course.course_file import Value
 from course.due import Next
 from course.enrollment import Origin, Person, Scope
 from course.errors import NotFoundError, RefusedError

@@ -7,9 +7,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from course import planning, starting, timing
-from course.curriculum import WEEKDAYS
 from course.curriculum import Course as Curriculum
 from course.models import Cohort
+from course.notation import WEEKDAYS
 from course.planning import Pace
 from course.timing import DAY, Rhythm, local_date
 from course.walking import Place, Step, forward

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from course import curriculum, scaffold, sources
+from course import course_file, curriculum, scaffold, sources
 from course.checking import Finding, Rule, Severity, check, contrast, folder, online, survey
 from course.checking.links import Link, judge
 from course.checking.page import read as read_page
@@ -433,12 +433,12 @@ def test_a_new_course_takes_any_title_of_one_line(title: str) -> None:
 def test_every_key_stands_in_a_new_course_with_a_comment() -> None:
     """A key that is new to `curriculum` must be explained where authors meet it."""
     files = scaffold.files("Title")
-    assert list(unexplained(files["course.toml"], curriculum._CourseFile)) == []
+    assert list(unexplained(files["course.toml"], course_file.CourseFile)) == []
     head = files["01-welcome.md"].split("---\n")[1]
-    assert list(unexplained(head, curriculum._FrontMatter)) == []
+    assert list(unexplained(head, course_file.FrontMatter)) == []
 
 
-def unexplained(text: str, model: type[curriculum._Table]) -> Iterator[str]:
+def unexplained(text: str, model: type[course_file.Table]) -> Iterator[str]:
     """Keys of a table, and of those in it, that lack a line or a comment above it."""
     lines = text.splitlines()
     for name, field in model.model_fields.items():
@@ -453,10 +453,10 @@ def unexplained(text: str, model: type[curriculum._Table]) -> Iterator[str]:
             yield f"{name} has no comment"
 
 
-def table_of(annotation: Any) -> type[curriculum._Table] | None:
+def table_of(annotation: Any) -> type[course_file.Table] | None:
     if get_origin(annotation) in (UnionType, tuple, dict):
         return next(filter(None, map(table_of, get_args(annotation))), None)
-    is_table = isinstance(annotation, type) and issubclass(annotation, curriculum._Table)
+    is_table = isinstance(annotation, type) and issubclass(annotation, course_file.Table)
     return annotation if is_table else None
 
 

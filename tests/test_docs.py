@@ -10,7 +10,7 @@ import click
 import pytest
 
 import cli
-from course import curriculum
+from course import course_file
 from course.settings import SOURCE_ROOT, Settings
 from tests.terminal import run
 from tests.world import make_home
@@ -243,16 +243,16 @@ def test_a_setting_is_explained_in_the_same_words_in_both(row: list[str]) -> Non
 
 def test_the_keys_of_a_course_are_all_explained() -> None:
     named = [quoted(row[0])[0] for row in rows(section(AUTHORING, "course.toml"))]
-    assert named == list(keys(curriculum._CourseFile))
+    assert named == list(keys(course_file.CourseFile))
 
 
-def keys(model: type[curriculum._Table]) -> Iterator[str]:
+def keys(model: type[course_file.Table]) -> Iterator[str]:
     """As they stand in the file: a table's name in brackets, then its keys."""
     for name, field in model.model_fields.items():
         if name == "fields":
             yield "[fields.NAME]"
-            yield from keys(curriculum.Field)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, curriculum._Table):
+            yield from keys(course_file.Field)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, course_file.Table):
             yield f"[{name}]"
             yield from keys(field.annotation)
         else:
@@ -261,7 +261,7 @@ def keys(model: type[curriculum._Table]) -> Iterator[str]:
 
 def test_the_keys_of_a_lesson_are_all_explained() -> None:
     named = [quoted(row[0])[0] for row in rows(section(AUTHORING, "A lesson"))]
-    assert named == list(curriculum._FrontMatter.model_fields)
+    assert named == list(course_file.FrontMatter.model_fields)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from course import curriculum, editing, fields, joining, rendering, sources
+from course.course_file import Field, FieldKind, Value
 from course.courses import apply
-from course.curriculum import Field, FieldKind
 from course.errors import CourseError, TemplateError
 from course.fields import Conditions, InvalidFieldError
 from course.rendering import Recipient, Site
@@ -183,7 +183,7 @@ def with_lessons(world: World) -> None:
         )
 
 
-def say(world: World, enrollment_id: int, **values: curriculum.Value) -> None:
+def say(world: World, enrollment_id: int, **values: Value) -> None:
     with world.database.writing() as session:
         row = session.get_one(joining.Enrollment, enrollment_id)
         row.fields = fields.pack(values)

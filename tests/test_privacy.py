@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import time
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -27,6 +28,7 @@ from course.models import (
 )
 from course.people import email_hash
 from course.states import HoldKind, SuppressionReason
+from course.web import texts
 from tests.world import START, World
 
 EMAIL, NEW = "zebulon.quark@quarkfamily.example", "zeb.plumquat@newplace.example"
@@ -267,7 +269,9 @@ def test_links_of_old_mails_lead_nowhere(world: World) -> None:
 def test_everything_is_shown_that_the_tables_hold_of_a_person(world: World) -> None:
     subscriber_id = fill(world)
     with world.database.reading() as session:
-        found = privacy.everything_of(session, subscriber_id)
+        found = privacy.everything_of(
+            session, subscriber_id, partial(texts.load, world.settings.home)
+        )
         hashes = {one["wording_hash"] for e in found["enrollments"] for one in e["consents"]}
         assert hashes == {None}
     shown = orjson.dumps(found).decode().lower()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from course.errors import SettingsError
-from course.settings import SANDBOX_HOST, Settings, is_loopback
+from course.settings import SANDBOX_HOST, Settings
+from course.urls import is_loopback
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from course.checking.findings import Rule
 from course.checking.page import Run
-from course.settings import is_loopback_host
+from course.urls import is_loopback_host
 
 # Markdown that did not become a link: its brackets are still to be seen.
 _LEFT_OVER = re.compile(r"\]\(\S|\]\s\((?:https?:|www\.|mailto:)|\]\[\w")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from course import curriculum, front_matter, scaffold
+from course import course_file, curriculum, front_matter, scaffold
 from course.checking.findings import Finding, Rule
 from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, Course
 from course.errors import CourseError
@@ -61,7 +61,7 @@ def place_of(error: Exception) -> tuple[str, int, str]:
 
 
 def _read_name(reading: Reading, slug: str) -> None:
-    if not curriculum.SLUG.fullmatch(slug):
+    if not course_file.SLUG.fullmatch(slug):
         place = reading.where.rstrip("/") or slug
         what = f"{slug!r} cannot be the name of a course’s folder"
         mend = "Rename the folder: a-z, 0-9 and - alone."

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from course import cohorts, courses, load, places, planning, standing
 from course.commands import context as at
 from course.commands.context import json_option, print_facts, print_json, print_table
-from course.curriculum import WEEKDAYS
 from course.load import Day
 from course.models import Cohort
+from course.notation import WEEKDAYS
 from course.places import Shut
 from course.standing import Stand
 from course.states import EnrollmentState, Latecomers

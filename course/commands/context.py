@@ -4,7 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,9 +16,9 @@ from rich.text import Text
 
 from course import installation
 from course.clock import Clock
-from course.curriculum import parse_zone
 from course.db import Database, open_database
 from course.errors import InvalidInputError
+from course.notation import parse_hour, parse_zone
 from course.people import harmless
 from course.settings import Settings
 
@@ -121,6 +121,14 @@ def known_zone(name: str | None) -> str | None:
         raise InvalidInputError(f"--zone {error}") from None
 
 
+def known_hour(text: str | None) -> time | None:
+    """The hour that `--hour` names; InvalidInputError where it is none."""
+    try:
+        return parse_hour(text) if text else None
+    except ValueError as error:
+        raise InvalidInputError(f"--hour {error}") from None
+
+
 def say(text: str) -> None:
     """Chatter: for people, on stderr."""
     click.echo(harmless(text), err=True)
@@ -136,6 +144,16 @@ def print_json(value: Any) -> None:
     """Dataclasses, instants and words of ours as JSON; an instant is ISO 8601 with its offset."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
     click.echo(orjson.dumps(value, default=_plain, option=options))
+
+
+def print_array(found: Iterable[Any]) -> None:
+    """A JSON array, an element a line, however many there are."""
+    separator = "["
+    for one in found:
+        click.echo(separator, nl=separator != "[")
+        click.echo(orjson.dumps(one, option=orjson.OPT_SORT_KEYS), nl=False)
+        separator = ","
+    click.echo("[]" if separator == "[" else "\n]")
 
 
 def _plain(value: Any) -> Any:

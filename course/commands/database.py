@@ -29,6 +29,7 @@ from course.processes.alone import alone_in
 from course.restoring import Order, Restored
 from course.settings import Settings, checked_database_url
 from course.soundness import Finding
+from course.wording import counted
 
 _BREATH_SECONDS = 1.0
 _SHORTEST = 30  # days: until then events may still come twice, and questions be asked
@@ -208,7 +209,7 @@ def _move(order: relocating.Order, from_: Database, to: Database, as_json: bool)
     hold = relocating.begin(order, from_, to)
     say(f"Held: nothing leaves from {shown(order.source)} any more.")
     while count := relocating.under_way(order, from_):
-        say(f"{count} mails are on their way still; waiting for their end.")
+        say(f"Still on the way: {counted(count, 'mail')}; waiting for the end.")
         time.sleep(_BREATH_SECONDS)
     with bar("Copying", lambda: sum(relocating.count(from_).values())) as seen:
         relocating.copy(from_, to, seen.advance)

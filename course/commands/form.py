@@ -8,10 +8,11 @@ from markupsafe import escape
 
 from course import courses
 from course.commands.context import load, say
+from course.consents import agreement
 from course.courses import Live
-from course.settings import SOURCE_ROOT, Settings, is_loopback
+from course.settings import SOURCE_ROOT, Settings
+from course.urls import is_loopback
 from course.web import texts
-from course.web.consent import agreement
 from course.web.forms import FIELD_PREFIX
 
 _FIRST_FIELDS, _EACH_FIELD = 580, 110  # pixels, on a narrow phone whose lines break most

@@ -14,11 +14,17 @@ from course.models import Enrollment
 from course.office import site_of
 from course.people import clean
 from course.processes import ports
-from course.rendering import Recipient
+from course.rendering import CompiledCourse, Recipient
 from course.samples import PEOPLE, TOKEN, Sample
 from course.sources import Source
 
 _PORT = 8010
+
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write to. Default: out/preview in the home.",
+)
 
 
 @click.command()
@@ -27,11 +33,7 @@ _PORT = 8010
     "--as", "who", metavar="WHO", help="As a subscriber (EMAIL), or a built-in reader (SAMPLE)."
 )
 @click.option("--name", "called", default="", metavar="NAME", help="As a reader of this name.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write to. Default: out/preview in the home.",
-)
+@out_option
 @click.option("--watch", is_flag=True, help="Show the course as a page that follows its files.")
 @click.option("--port", type=PORT, help=f"With --watch. Default: {_PORT}.")
 @in_option
@@ -71,23 +73,33 @@ def preview(
     if watch:
         _serve(context, there, name, who, called, port or _PORT)
     else:
-        _write(context, there, name, who, called, out or context.settings.home / "out" / "preview")
+        _write(context, there, name, who, called, out)
 
 
 def _write(
-    context: Context, there: Place, name: str, who: str | None, called: str, out: Path
+    context: Context, there: Place, name: str, who: str | None, called: str, out: Path | None
 ) -> None:
     source, slug = lesson_on_disk(there, name)
     site = site_of(context.settings)
     person = _reader(context, who, called, source.slug).person
     where = there.where(source.slug)
     loaded = rendering.load_course(source.slug, source.files, site, where=where)
-    mail = loaded.lesson(slug).mail(loaded.values(samples.dressed(person, loaded.course)))
-    folder = out.resolve()
+    write_mail(loaded, slug, person, folder_for(out, context), f"{source.slug}-{slug}")
+
+
+def folder_for(out: Path | None, context: Context) -> Path:
+    return (out or context.settings.home / "out" / "preview").resolve()
+
+
+def write_mail(
+    course: CompiledCourse, slug: str, person: Recipient, folder: Path, name: str
+) -> None:
+    """Both its parts as files of that name; the subject is said, the places are printed."""
+    mail = course.lesson(slug).mail(course.values(samples.dressed(person, course.course)))
     folder.mkdir(parents=True, exist_ok=True)
     say(f"Subject: {mail.subject}")
     for ending, text in (("html", mail.html), ("txt", mail.text)):
-        path = folder / f"{source.slug}-{slug}.{ending}"
+        path = folder / f"{name}.{ending}"
         path.write_text(text, encoding="utf-8")
         click.echo(path)
 

@@ -1,7 +1,6 @@
 """`minicourse subscriber erase` and `consents`; and what `export --gdpr` writes."""
 
-from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 import click
 import orjson
@@ -11,7 +10,6 @@ from sqlalchemy.orm import Session
 from course import (
     consents,
     courses,
-    curriculum,
     erasures,
     installation,
     privacy,
@@ -27,6 +25,7 @@ from course.commands.context import (
     json_option,
     limit_option,
     load,
+    print_array,
     print_json,
     print_table,
     row_limit,
@@ -34,31 +33,15 @@ from course.commands.context import (
     say_if_cut,
     yes_option,
 )
-from course.errors import CourseError, NotFoundError
-from course.models import Enrollment, Revision, Subscriber
+from course.commands.provider import explained, provider
+from course.consents import TextsOf
+from course.errors import NotFoundError
+from course.models import Enrollment, Subscriber
 from course.people import email_hash, parse_email
 from course.privacy import Erased
-from course.provider_lists import ProviderLists
 from course.suppressions import standing
-from course.web import consent, texts
+from course.web import texts
 from course.wording import counted
-
-_ACTS = ("signup", "confirm")
-
-
-def provider(context: Context) -> ProviderLists:
-    """SendGrid's lists, or the stand-in's, with the key of the settings."""
-    return ProviderLists(context.settings.mail_key, context.settings.mail_host)
-
-
-def explained(error: AccountError, right: str, then: str) -> AccountError:
-    """What to do about a call that failed; repeated, each of them does no harm."""
-    if error.is_refused:
-        step = f"Give the key of SENDGRID_API_KEY the right {right} in your SendGrid account"
-    else:
-        step = "Nothing is lost: wait a moment"
-    return AccountError(f"{error}. {step}, then run again: {then}", error.status)
-
 
 # Everything ---------------------------------------------------------------------------------------
 
@@ -68,25 +51,12 @@ def everything(email: str) -> bytes:
     here = load()
     with here.raw_database.reading() as session:
         person = subscribers.find(session, email)
-        found = privacy.everything_of(session, person.id, _wordings(session, here))
+        found = privacy.everything_of(session, person.id, _texts_of(here))
     return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _wordings(session: Session, here: Context) -> dict[str, str]:
-    """The words behind a hash: those that the pages show, with what each revision of a course puts
-    into them. Older words are known by their version and hash alone."""
-    slugs = {live.id: live.slug for live in courses.all_live(session)}
-    found = {}
-    for course_id, files in session.execute(select(Revision.course_id, Revision.files)):
-        try:
-            course = curriculum.parse(slugs.get(course_id, ""), files)
-        except CourseError:  # an older program read it
-            continue
-        words = texts.load(here.settings.home, course.language)
-        for act in _ACTS:
-            agreed = consent.agreement(words, act, course)
-            found[agreed.wording.hash] = agreed.words
-    return found
+def _texts_of(here: Context) -> TextsOf:
+    return partial(texts.load, here.settings.home)
 
 
 # Consents -----------------------------------------------------------------------------------------
@@ -116,7 +86,7 @@ def consents_(email: str | None, course: str | None, limit: int | None, as_json:
             where.append(Subscriber.id == subscribers.find(session, email).id)
         if course:
             where.append(Enrollment.course_id == courses.live(session, course).id)
-        words = _wordings(session, here) if as_json else {}
+        words = consents.wordings(session, _texts_of(here)) if as_json else {}
         found = consents.listing(session, *where, wordings=words, limit=rows)
         if as_json:
             print_array(found)
@@ -126,16 +96,6 @@ def consents_(email: str | None, course: str | None, limit: int | None, as_json:
         [("email", "whole"), "course", ("act", "whole"), ("when (UTC)", "whole"), "source"], lines
     )
     say_if_cut(len(lines), rows)
-
-
-def print_array(found: Iterable[Any]) -> None:
-    """A JSON array, an element a line, however many there are."""
-    separator = "["
-    for one in found:
-        click.echo(separator, nl=separator != "[")
-        click.echo(orjson.dumps(one, option=orjson.OPT_SORT_KEYS), nl=False)
-        separator = ","
-    click.echo("[]" if separator == "[" else "\n]")
 
 
 # Erase --------------------------------------------------------------------------------------------

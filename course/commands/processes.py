@@ -11,7 +11,8 @@ from course.commands.context import say
 from course.errors import ModeError
 from course.logs import SHOW_PII
 from course.processes import ports
-from course.settings import SANDBOX_HOST, Settings, is_loopback
+from course.settings import SANDBOX_HOST, Settings
+from course.urls import is_loopback
 
 WEB_PORT = 8000
 PORT = click.IntRange(1, 65535)

@@ -14,8 +14,8 @@ from course.processes import ports
 from course.processes.ports import require_sandbox
 from course.processes.stopping import SignalledStop, Stop
 from course.rehearsal import Part, Scene
-from course.settings import is_loopback
 from course.states import UNDECIDED, DeliveryState, EnrollmentState, MessageKind
+from course.urls import is_loopback
 
 _EVERY = 30.0
 _ENDED = (EnrollmentState.COMPLETED, EnrollmentState.CANCELLED)

@@ -26,6 +26,7 @@ from course.commands.context import (
 from course.evidence import Doubt
 from course.resolving import Order, Resolved, Which
 from course.retries import Retried
+from course.wording import counted
 
 _WORDS = {
     Order.SENT: "taken as sent",
@@ -142,7 +143,7 @@ def _facts(doubt: Doubt, context: Context) -> Iterator[tuple[str, str]]:
 def _ask(doubts: list[Doubt], order: Order, *, yes: bool) -> None:
     mails = sum(doubt.unknown for doubt in doubts)
     warning = " Whoever has one already gets it twice." if order is Order.RESEND else ""
-    ask(f"{mails:,} mails are to be {_WORDS[order]}.{warning} Go on?", yes)
+    ask(f"{_mails(mails)} to be {_WORDS[order]}.{warning} Go on?", yes)
 
 
 def _resolve(context: Context, which: Which, order: Order, why: str) -> Resolved:
@@ -158,11 +159,15 @@ def _resolve(context: Context, which: Which, order: Order, why: str) -> Resolved
 
 
 def _print_done(outcome: Outcome, order: Order) -> None:
-    click.echo(f"{outcome.decided:,} mails {_WORDS[order]}.")
+    click.echo(f"{counted(outcome.decided, 'mail')} {_WORDS[order]}.")
     if outcome.unwanted:
         say(f"{outcome.unwanted:,} cancelled in place of that: their learners have left.")
     if order is Order.RESEND and outcome.decided:
         say("They leave with the next tick → minicourse send due")
+
+
+def _mails(number: int) -> str:
+    return f"{counted(number, 'mail')} {'is' if number == 1 else 'are'}"
 
 
 # Retry ------------------------------------------------------------------------------------------
@@ -189,12 +194,13 @@ def retry(number: int | None, everything: bool, dry_run: bool, yes: bool, as_jso
         ids = retries.to_retry(session, number)
     found = Retried(len(ids), [])
     if ids and not dry_run:
-        ask(f"{len(ids):,} mails are to be sent again. Go on?", yes)
+        ask(f"{_mails(len(ids))} to be sent again. Go on?", yes)
         found = _retry(context, ids)
     if as_json:
         print_json(found)
         return
-    click.echo(f"{found.again:,} mails {'would be' if dry_run else 'are'} sent again.")
+    mails = f"{counted(found.again, 'mail')} would be" if dry_run else _mails(found.again)
+    click.echo(f"{mails} sent again.")
     if found.left:
         numbers = ", ".join(map(str, found.left))
         say(f"Not these, whose learners have left: {numbers}")

@@ -1,7 +1,6 @@
 """`minicourse course plan|apply|revisions|rollback`: from files to what is sent, and back."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -9,6 +8,7 @@ from course import changes, checking, courses, editing, sources
 from course.checking import Severity
 from course.commands.context import (
     Context,
+    F,
     dry_run_option,
     json_option,
     load,
@@ -21,8 +21,8 @@ from course.errors import RefusedError
 from course.models import Course, Revision
 from course.office import site_of
 from course.sources import Source
+from course.wording import counted
 
-F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 5
 
 
@@ -101,7 +101,7 @@ def _words(effect: Effect) -> list[str]:
 
 
 def _people(count: int) -> str:
-    return f"{count:,} {'learner' if count == 1 else 'learners'}"
+    return counted(count, "learner")
 
 
 @click.command()

@@ -10,15 +10,19 @@ import click
 
 from course.commands.context import say
 from course.errors import RefusedError
-from course.settings import SOURCE_ROOT, Settings, is_loopback
+from course.settings import SOURCE_ROOT, Settings
+from course.urls import is_loopback
 
-FOLDER = SOURCE_ROOT / "deploy" / "single"
+FOLDER = SOURCE_ROOT / "deploy"
 FILES = {
-    "systemd": "minicourse.service",
-    "caddy": "Caddyfile",
-    "cron": "crontab",
-    "backup": "minicourse-backup.service",
-    "backup-timer": "minicourse-backup.timer",
+    "systemd": "single/minicourse.service",
+    "caddy": "single/Caddyfile",
+    "cron": "single/crontab",
+    "backup": "single/minicourse-backup.service",
+    "backup-timer": "single/minicourse-backup.timer",
+    "web": "fleet/minicourse-web.service",
+    "scheduler": "fleet/minicourse-scheduler.service",
+    "worker": "fleet/minicourse-worker.service",
 }
 # Characters that mean nothing but themselves to systemd, to cron and to a shell.
 _PLAIN = re.compile(r"[\w./@:+-]+", re.ASCII)
@@ -26,7 +30,7 @@ _PLAIN = re.compile(r"[\w./@:+-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where minicourse runs; the values of the files as they lie in deploy/single."""
+    """Where minicourse runs; the values of the files as they lie in deploy/."""
 
     command: str = "/srv/minicourse/.venv/bin/minicourse"
     home: str = "/srv/minicourse"
@@ -65,7 +69,8 @@ def print_(kind: str) -> None:
     """Print a file with the paths, the user and the domain of this installation.
 
     It changes nothing. Where the file belongs stands at its top; docs/going-live.md has the
-    commands that put it there.
+    commands that put it there. web, scheduler and worker are units for the machines of a fleet;
+    systemd has all that one machine needs.
 
     \b
     Examples:
@@ -75,15 +80,21 @@ def print_(kind: str) -> None:
       minicourse service print backup-timer
 
     Once PUBLIC_URL is set: minicourse service print caddy
+
+    Once PostgreSQL is: minicourse service print worker
     """
     settings = Settings.load()
     if kind == "caddy":
         _require_domain(settings)
+    if FILES[kind].startswith("fleet/"):
+        _require_server(settings)
+    if kind == "worker":
+        _require_broker(settings)
     click.echo(written(FILES[kind], place_of(settings)), nl=False)
 
 
 def written(name: str, place: Place) -> str:
-    """That file of deploy/single, with the values of this place in the place of its own."""
+    """That file of deploy/, with the values of this place in the place of its own."""
     text = (FOLDER / name).read_text(encoding="utf-8")
     return re.sub("|".join(map(re.escape, place.words)), lambda found: place.words[found[0]], text)
 
@@ -128,6 +139,23 @@ def _require_domain(settings: Settings) -> None:
         raise RefusedError(
             f"PUBLIC_URL is {settings.public_url}: Caddy needs the name of your server. Set it in "
             f"{settings.home / '.env'}, like PUBLIC_URL=https://course.example.com"
+        )
+
+
+def _require_server(settings: Settings) -> None:
+    """A fleet's units may write nowhere: all that they keep is in PostgreSQL."""
+    if settings.database_path is not None:
+        raise RefusedError(
+            f"{settings.database_path} is an embedded database, which one machine runs whole: "
+            "minicourse service print systemd. For a fleet move it first: minicourse db copy"
+        )
+
+
+def _require_broker(settings: Settings) -> None:
+    if settings.broker_url is None:
+        raise RefusedError(
+            "BROKER_URL is not set, so a worker would hear nothing. Set it in "
+            f"{settings.home / '.env'}, like BROKER_URL=redis://127.0.0.1:6379/0"
         )
 
 

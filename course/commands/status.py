@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from course import courses, installation
+from course import broker, courses, installation
 from course import overview as overviews
+from course.broker import Broker
 from course.commands.context import (
     ATTENTION,
     Context,
@@ -24,6 +25,7 @@ from course.errors import CourseError, MinicourseError
 from course.overview import EVERYTHING, Attention, Overview
 from course.sources import Source
 from course.states import Mode
+from course.wording import counted
 
 _LOOK_SECONDS = 2.0
 
@@ -76,6 +78,7 @@ def _show(found: Overview, context: Context) -> None:
 
 def _look(context: Context) -> Overview:
     sources, problems = _on_disk(context.settings.home)
+    found_broker = broker.look(context.settings)  # before the database is asked, and kept waiting
     with context.raw_database.reading() as session:
         installation.get(session)
         return overviews.overview(
@@ -85,6 +88,7 @@ def _look(context: Context) -> Overview:
             context.now,
             context.clock.real(),
             [*_misfits(session, context), *problems],
+            found_broker,
         )
 
 
@@ -120,8 +124,16 @@ def _lines(found: Overview, context: Context) -> Iterator[tuple[str, object]]:
     if found.sign_ups:
         listed = ", ".join(f"{number:,} {name}" for name, number in found.sign_ups.items())
         yield "the form", f"{listed} within a day"
+    if found.broker:
+        yield "broker", _broker(found.broker)
     if context.settings.clock_file:
         yield "clock", f"{short_time(context.now)} UTC, from {context.settings.clock_file}"
+
+
+def _broker(found: Broker) -> str:
+    if found.hints is None:
+        return f"{found.where} does not answer"
+    return f"{found.where}: {counted(found.hints, 'hint')} for workers"
 
 
 def _sending(found: Overview) -> str:

@@ -34,6 +34,7 @@ from course.selecting import Selection
 from course.skipping import Skip
 from course.steering import Fate, Judged, Order
 from course.tags import DropTag, SetTag
+from course.wording import counted
 
 OrderOf = Callable[[Session], Order]
 
@@ -303,7 +304,7 @@ def _print(told: Told) -> None:
         click.echo(_line(each))
     if len(told.touched) > ROWS:
         click.echo(f"… and {len(told.touched) - ROWS:,} more")
-    count = f"{len(told.touched):,} {'person' if len(told.touched) == 1 else 'people'}"
+    count = counted(len(told.touched), "person", "people")
     if not told.is_done and told.touched:
         click.echo(f"Nothing is changed: {count} would be.")
     elif not told.touched and not told.left_out:

@@ -1,7 +1,6 @@
 """`minicourse subscriber`: people and what they take part in."""
 
 from collections.abc import Iterator
-from datetime import time
 
 import click
 from sqlalchemy.orm import Session
@@ -22,6 +21,7 @@ from course.commands.context import (
     Context,
     ask,
     json_option,
+    known_hour,
     known_zone,
     limit_option,
     load,
@@ -38,9 +38,8 @@ from course.commands.exporting import export
 from course.commands.importing import import_
 from course.commands.privacy import consents_, erase
 from course.correcting import Wishes
-from course.curriculum import parse_hour
 from course.enrollment import Person
-from course.errors import InvalidInputError, NotFoundError
+from course.errors import NotFoundError
 from course.models import Cohort
 from course.people import clean, parse_email
 from course.selecting import Selection
@@ -246,7 +245,7 @@ def set_(
     wishes = Wishes(
         name=name,
         zone=known_zone(zone) if zone else zone,
-        hour=_hour(hour) if hour else hour,
+        hour=known_hour(hour) if hour else hour,
         fields=dict(map(pair, answers)),
     )
     context = load()
@@ -256,13 +255,6 @@ def set_(
     if not done:
         raise click.UsageError("Say what to change: --name, --zone, --hour or --field.")
     click.echo(f"{email}: changed {', '.join(done)}")
-
-
-def _hour(text: str) -> time:
-    try:
-        return parse_hour(text)
-    except ValueError as error:
-        raise InvalidInputError(f"--hour: {error}") from None
 
 
 # Unsubscribe ------------------------------------------------------------------------------------

@@ -1,19 +1,12 @@
 """`minicourse suppression`: addresses that may not be mailed."""
 
-import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
-from pathlib import Path
-
 import click
 from sqlalchemy.orm import Session
 
-from course import audit, barring, courses, installation, suppressions, syncing
+from course import audit, barring, suppressions, syncing
 from course.account import AccountError
 from course.barring import Barred
-from course.commands.bars import Bar, bar
+from course.commands.bars import bar
 from course.commands.context import (
     Context,
     address,
@@ -21,7 +14,7 @@ from course.commands.context import (
     dry_run_option,
     json_option,
     limit_option,
-    load,
+    print_array,
     print_json,
     print_table,
     row_limit,
@@ -29,19 +22,18 @@ from course.commands.context import (
     say_if_cut,
     yes_option,
 )
-from course.commands.privacy import explained, print_array, provider
-from course.errors import InvalidInputError, RefusedError
-from course.people import email_hash, mask_within, parse_email
+from course.commands.provider import explained, provider
+from course.commands.suppression_import import import_
+from course.commands.suppression_scope import course_option, hash_of, id_of, keyed
+from course.errors import RefusedError
+from course.people import mask_within, parse_email
 from course.provider_lists import NAMES
 from course.states import SuppressionReason
 from course.syncing import Synced
 from course.wording import counted
 
 R = SuppressionReason
-BATCH = 1000
 _NAMEABLE = [str(reason) for reason in R if reason not in barring.FREELY]
-_LAST_SHOWN = 10
-_course_option = click.option("--course", help="Only for this course. Default: for all.")
 
 
 @click.group()
@@ -55,22 +47,6 @@ def suppression() -> None:
     Example:
       minicourse suppression list
     """
-
-
-def _here() -> Context:
-    """With the key that the hashes are made with."""
-    here = load()
-    with here.raw_database.reading() as session:
-        installation.check_keys(session, here.settings)
-    return here
-
-
-def _hash(here: Context, email: str) -> str:
-    return email_hash(parse_email(email, sandbox=True), here.hash_key)
-
-
-def _course_id(session: Session, course: str | None) -> int | None:
-    return courses.live(session, course).id if course else None
 
 
 # List ---------------------------------------------------------------------------------------------
@@ -91,10 +67,10 @@ def list_(email: str | None, limit: int | None, as_json: bool) -> None:
       minicourse suppression list
       minicourse suppression list --email kim@example.com
     """
-    here = _here()
+    here = keyed()
     rows = row_limit(limit, as_json)
     with here.raw_database.reading() as session:
-        hashed = _hash(here, email) if email else None
+        hashed = hash_of(here, email) if email else None
         found = suppressions.entries(session, email_hash=hashed, limit=rows)
         if as_json:
             print_array(found)
@@ -124,7 +100,7 @@ def list_(email: str | None, limit: int | None, as_json: bool) -> None:
 
 @suppression.command()
 @click.argument("email")
-@_course_option
+@course_option
 @click.option("--why", help="For the record, such as how they asked.")
 def add(email: str, course: str | None, why: str | None) -> None:
     """Mail this address no more. What it takes part in ends.
@@ -133,11 +109,11 @@ def add(email: str, course: str | None, why: str | None) -> None:
     Example:
       minicourse suppression add kim@example.com --why "asked by phone"
     """
-    here = _here()
-    hashed = _hash(here, email)
+    here = keyed()
+    hashed = hash_of(here, email)
 
     def work(session: Session) -> Barred:
-        course_id = _course_id(session, course)
+        course_id = id_of(session, course)
         audit.record(
             session,
             here.who,
@@ -159,7 +135,7 @@ def add(email: str, course: str | None, why: str | None) -> None:
 
 @suppression.command()
 @click.argument("email")
-@_course_option
+@course_option
 @click.option(
     "--despite",
     multiple=True,
@@ -183,10 +159,10 @@ def remove(
 
     With a complaint: minicourse suppression remove EMAIL --despite complained
     """
-    here = _here()
-    hashed, reasons = _hash(here, email), [R(word) for word in despite]
+    here = keyed()
+    hashed, reasons = hash_of(here, email), [R(word) for word in despite]
     with here.raw_database.reading() as session:
-        course_id = _course_id(session, course)
+        course_id = id_of(session, course)
         found = [
             one for one in suppressions.standing(session, [hashed]) if one.course_id == course_id
         ]
@@ -222,135 +198,7 @@ def _remove_there(here: Context, email: str, reasons: list[R]) -> None:
     say(f"Out of SendGrid's lists: {', '.join(gone) or 'it was in none of them'}")
 
 
-# Import -------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Sheet:
-    """The addresses of a file, a line at a time; what is none is put aside."""
-
-    path: Path
-    column: str
-    bad: list[str] = field(default_factory=list)
-    read: int = 0
-
-    def __iter__(self) -> Iterator[str]:
-        self.bad, self.read = [], 0
-        with self.path.open(encoding="utf-8-sig", newline="") as opened:
-            rows = csv.reader(opened)
-            for number, row in enumerate(rows, 1):
-                if number == 1:
-                    place = self._place(row)
-                    if self.column in _names(row):
-                        continue
-                text = row[place] if len(row) > place else ""
-                if not text.strip():
-                    continue
-                self.read += 1
-                try:
-                    yield parse_email(text, sandbox=True)
-                except InvalidInputError as error:
-                    self.bad.append(f"line {number}: {error}")
-
-    def _place(self, head: list[str]) -> int:
-        """A file without that column has addresses alone."""
-        names = _names(head)
-        if self.column in names:
-            return names.index(self.column)
-        if len(head) > 1:
-            raise InvalidInputError(
-                f"{self.path} has no column {self.column!r}, but: {', '.join(names)}. "
-                "Name the one with the addresses: --column NAME"
-            )
-        return 0
-
-
-def _batches(addresses: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(addresses)
-    while some := list(islice(rest, BATCH)):
-        yield some
-
-
-def _names(head: list[str]) -> list[str]:
-    return [name.strip().lower() for name in head]
-
-
-@suppression.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--column", default="email", show_default=True, help="Where the addresses stand.")
-@_course_option
-@dry_run_option
-@yes_option
-@json_option
-def import_(
-    file: Path, column: str, course: str | None, dry_run: bool, yes: bool, as_json: bool
-) -> None:
-    """Mail the addresses in FILE no more: one a line, or a column of a CSV file.
-
-    Such as the unsubscribed of another program. What they take part in ends.
-
-    \b
-    Example:
-      minicourse suppression import people.csv --dry-run
-    """
-    here = _here()
-    sheet = _Sheet(file, column.strip().lower())
-    total = Barred()
-    with here.raw_database.reading() as session:
-        course_id = _course_id(session, course)
-        with bar("Looking") as shown:
-            for some in _batches(sheet):
-                total += barring.would_bar(session, [_hash(here, one) for one in some], course_id)
-                shown.advance(len(some))
-    if not dry_run:
-        if total.stopped:
-            ask(f"End {counted(total.stopped, 'course')} of people in {file}?", yes)
-        with bar("Importing", sheet.read) as shown:
-            total = _import(here, sheet, course, course_id, shown)
-    if as_json:
-        found = {"read": sheet.read, "new": total.new, "stopped": total.stopped}
-        print_json(found | {"invalid": len(sheet.bad)})
-        return
-    done = "would be suppressed" if dry_run else "suppressed"
-    ended = "would end" if dry_run else "ended"
-    click.echo(
-        f"{sheet.read:,} read, {total.new:,} {done}; {counted(total.stopped, 'course')} {ended}"
-    )
-    for line in sheet.bad[:_LAST_SHOWN]:
-        say(line)
-    if len(sheet.bad) > _LAST_SHOWN:
-        say(f"… and {len(sheet.bad) - _LAST_SHOWN:,} more that are no addresses")
-
-
-def _import(
-    here: Context, sheet: _Sheet, course: str | None, course_id: int | None, shown: Bar
-) -> Barred:
-    source, total = f"import of {sheet.path.name}", Barred()
-    for some in _batches(sheet):
-        hashes = [_hash(here, one) for one in some]
-        total += here.raw_database.run(
-            partial(
-                barring.bar,
-                email_hashes=hashes,
-                course_id=course_id,
-                source=source,
-                now=here.now,
-            )
-        )
-        shown.advance(len(some))
-    here.raw_database.run(
-        lambda s: audit.record(
-            s,
-            here.who,
-            "suppression import",
-            here.now,
-            file=sheet.path.name,
-            course=course,
-            new=total.new,
-            stopped=total.stopped,
-        )
-    )
-    return total
+suppression.add_command(import_)
 
 
 # Sync ---------------------------------------------------------------------------------------------
@@ -373,7 +221,7 @@ def sync(everything: bool, dry_run: bool, as_json: bool) -> None:
       minicourse suppression sync --dry-run
       minicourse suppression sync
     """
-    here = _here()
+    here = keyed()
     lists = provider(here)
     found: list[Synced] = []
     try:

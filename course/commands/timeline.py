@@ -1,7 +1,7 @@
 """`minicourse course timeline`: which mail comes when, to one newcomer or to a whole cohort."""
 
 import textwrap
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from typing import IO
 from zoneinfo import ZoneInfo
 
@@ -10,10 +10,12 @@ import click
 from course import cohorts, courses, curriculum, ics, sources, timing
 from course import load as loads
 from course import timeline as timelines
+from course.commands.charts import bar
 from course.commands.context import (
     WIDTH,
     Context,
     json_option,
+    known_hour,
     known_zone,
     load,
     print_json,
@@ -27,7 +29,6 @@ from course.models import Cohort
 from course.timeline import Arrival, Timeline, length
 
 _DAY = "%a %Y-%m-%d"
-_BLOCKS = " ▏▎▍▌▋▊▉█"
 _YEARS = range(1970, 3000)
 
 
@@ -108,7 +109,7 @@ def _newcomer(
         read,
         group,
         zone=own,
-        hour=_hour(hour),
+        hour=known_hour(hour),
         signed_up_at=context.now if signup is None else _moment(signup, clock),
     )
 
@@ -132,13 +133,6 @@ def _label(course: str, cohort: str) -> str:
     if "/" in cohort and not cohort.startswith(f"{course}/"):
         raise InvalidInputError(f"Cohort {cohort!r} is not one of {course}; name one that is")
     return cohort if "/" in cohort else f"{course}/{cohort}"
-
-
-def _hour(text: str | None) -> time | None:
-    try:
-        return curriculum.parse_hour(text) if text else None
-    except ValueError as error:
-        raise InvalidInputError(f"--hour {error}") from None
 
 
 def _moment(text: str, clock: ZoneInfo) -> datetime:
@@ -232,13 +226,6 @@ def _print_load(found: Load) -> None:
     width = len(f"{found.mails:,}")
     room = WIDTH - len("Fri 2026-03-27") - width - 4
     for one in found.days:
-        bar = _bar(one.mails, most, room)
-        click.echo(f"{one.day:{_DAY}}  {one.mails:>{width},}  {bar}".rstrip())
+        drawn = bar(one.mails / most if most else 0, room).plain
+        click.echo(f"{one.day:{_DAY}}  {one.mails:>{width},}  {drawn}".rstrip())
     click.echo(f"{'total':14}  {found.mails:>{width},}")
-
-
-def _bar(mails: int, most: int, room: int) -> str:
-    """In eighths of a letter; where there is any mail there is a bar."""
-    eighths = -(-mails * room * 8 // most) if most else 0
-    full, rest = divmod(eighths, 8)
-    return "█" * full + _BLOCKS[rest].strip()

@@ -17,7 +17,8 @@ from course.processes.alone import alone_in
 from course.processes.children import Children, wait_for
 from course.processes.notifying import ALIVE, READY, STOPPING, notify
 from course.processes.stopping import SignalledStop
-from course.settings import Settings, is_loopback
+from course.settings import Settings
+from course.urls import is_loopback
 
 _LOOK_SECONDS = 0.5
 

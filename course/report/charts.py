@@ -55,4 +55,4 @@ def share(number: int | None, whole: int | None) -> str:
     if number is None or not whole:
         return ""
     percent = number / whole * 100
-    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
+    return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.1f}%"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from course.errors import SettingsError
 from course.sandbox.keys import load_private_key
-from course.settings import is_loopback
+from course.urls import is_loopback
 
 
 def system_clock() -> datetime:

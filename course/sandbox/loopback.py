@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from course.settings import is_loopback_host
+from course.urls import is_loopback_host
 
 
 def host_of(url: str) -> str:

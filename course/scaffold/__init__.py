@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from course.curriculum import COURSE_FILE, SLUG
+from course.course_file import SLUG
+from course.curriculum import COURSE_FILE
 from course.errors import InvalidInputError, RefusedError
 
 _FILES = Path(__file__).parent / "files"

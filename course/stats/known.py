@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from course import installation
+from course.course_file import Tracking
 from course.courses import Live
-from course.curriculum import COURSE_FILE, Tracking
+from course.curriculum import COURSE_FILE
 from course.models import Revision
 
 

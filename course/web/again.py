@@ -11,7 +11,7 @@ from course.web.errors import LinkNotFound
 from course.web.headers import keep_private
 from course.web.layout import page, render
 from course.web.links import enrollment_of
-from course.web.own_state import delivery_of, settings_of
+from course.web.own_state import delivery_of, own_clock
 from course.web.site import site
 
 again = Blueprint("again", __name__)
@@ -53,7 +53,7 @@ def _show(session: Session, token: str, found: Enrollment, live: Live, number: i
         letter = sent.letter(session, number, site().settings)
     except MinicourseError:
         return page("manage_gone", 410, live=live, token=token)
-    zone = settings_of(found, live.curriculum).zone
+    zone = own_clock(found, live.curriculum).zone
     bar = render("manage_bar", live, token=token, sent_at=letter.sent_at, zone=zone)
     response = make_response(_with_bar(letter.html, bar))
     response.headers["Content-Security-Policy"] = _POLICY

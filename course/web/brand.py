@@ -2,7 +2,7 @@
 
 import re
 
-from course.curriculum import Brand
+from course.course_file import Brand
 
 # Names, commas and quotes; whatever else stands there would be more than a list of typefaces.
 _FONTS = re.compile(r"[\w\s,'\"-]+")

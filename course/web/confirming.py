@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 
 from course import enrollment, places
+from course.consents import agreement
 from course.courses import Live
 from course.enrollment import Confirmed, Origin
 from course.models import Enrollment
@@ -14,7 +15,6 @@ from course.people import mask
 from course.places import Placed
 from course.states import EnrollmentState
 from course.web.coming import coming
-from course.web.consent import agreement
 from course.web.guard import limit_presses
 from course.web.headers import keep_private
 from course.web.layout import page

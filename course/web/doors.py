@@ -7,8 +7,8 @@ from sqlalchemy import Text, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from course import courses, places
+from course.course_file import SLUG
 from course.courses import Live
-from course.curriculum import SLUG
 from course.errors import NotFoundError
 from course.models import Cohort, Course, Revision
 from course.places import Places, Shut

@@ -16,7 +16,7 @@ from werkzeug.exceptions import TooManyRequests
 from course import budgets, form_tokens, tallies
 from course.budgets import Scope, Wish
 from course.form_tokens import Purpose
-from course.settings import origin_of
+from course.urls import origin_of
 from course.web.site import site
 
 log = logging.getLogger(__name__)

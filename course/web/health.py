@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import Forbidden
 
-from course import db, metrics
+from course import broker, db, metrics
 from course.db import Standing
-from course.settings import is_loopback_host
+from course.urls import is_loopback_host
 from course.web.site import site
 
 health = Blueprint("health", __name__)
@@ -43,8 +43,10 @@ def measured() -> Response:
         raise Forbidden
     from course.web.exposition import TYPE, exposed  # only a monitor needs the library
 
+    fleet = metrics.of_broker(broker.look(site().settings))
     with site().database.reading() as session:
         found = metrics.read(session, site().now(), db.real_now(session))
+    found += fleet
     return _text(exposed(found), mimetype=TYPE)
 
 

@@ -14,9 +14,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from course import audit, correcting, enrollment, proving, steering
 from course.correcting import Wishes
-from course.courses import Live
-from course.curriculum import parse_hour
+from course.courses import PUBLISHED, Live
 from course.models import Enrollment
+from course.notation import parse_hour
 from course.pausing import Pause, Resume
 from course.people import mask
 from course.proving import Asked
@@ -30,7 +30,7 @@ from course.web.guard import limit_presses
 from course.web.headers import keep_private
 from course.web.layout import page
 from course.web.links import enrollment_of
-from course.web.own_state import received, settings_of, sooner
+from course.web.own_state import own_clock, received, sooner
 from course.web.same_site import refuse_foreign
 from course.web.site import site
 
@@ -130,12 +130,12 @@ def _show(
         paused_until=_paused_until(found, plan.zone),
         lessons=received(session, found),
         sooner=sooner(session, found, live, now),
-        settings=settings_of(found, live.curriculum),
+        settings=own_clock(found, live.curriculum),
         zones=zones.by_area(),
         first_day=today + timedelta(days=1),
         last_day=today + LONGEST_PAUSE,
         purposes=PURPOSES,
-        is_public=live.state == "published",
+        is_public=live.state == PUBLISHED,
         done=done,
         at=refused.at if refused else "",
         error=refused.words if refused else "",
@@ -164,7 +164,7 @@ def _require(found: Enrollment, at: str, *states: EnrollmentState) -> None:
 
 def _pause(session: Session, found: Enrollment, live: Live, now: datetime) -> str:
     _require(found, "pause", E.ACTIVE, E.PAUSED)
-    zone = settings_of(found, live.curriculum).zone
+    zone = own_clock(found, live.curriculum).zone
     until = _day(request.form, local_date(now, zone))
     _give(session, Pause(until=until), found, now, "pause")
     return "pause"

@@ -78,7 +78,7 @@ def delivery_of(session: Session, found: Enrollment, lesson: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OwnClock:
     """Their clock, and the hour that holds where they choose none."""
 
     zone: ZoneInfo
@@ -93,10 +93,10 @@ class Settings:
         )
 
 
-def settings_of(found: Enrollment, curriculum: Curriculum) -> Settings:
+def own_clock(found: Enrollment, curriculum: Curriculum) -> OwnClock:
     clock = planning.clock_in(found.cohort, found.subscriber.zone, None)
     usual = planning.rhythm(curriculum, clock)
-    return Settings(usual.zone, found.subscriber.hour, usual.at)
+    return OwnClock(usual.zone, found.subscriber.hour, usual.at)
 
 
 @dataclass(frozen=True, slots=True)

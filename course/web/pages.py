@@ -7,8 +7,8 @@ from flask import Blueprint, Response, make_response
 from markdown_it import MarkdownIt
 
 from course import courses, places, planning
+from course.consents import agreement
 from course.web import brand, guard, zones
-from course.web.consent import agreement
 from course.web.doors import Door, find_door, published_course
 from course.web.forms import Form
 from course.web.headers import let_frame

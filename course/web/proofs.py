@@ -125,7 +125,7 @@ def _done(proven: Proof, live: Live, **values: object) -> Response:
 
 def _download(session: Session, proven: Proof, live: Live, now: datetime) -> Response:
     """All of it, whatever the course: the wish was the person's."""
-    found = privacy.everything_of(session, proven.person.id)
+    found = privacy.everything_of(session, proven.person.id, site().texts)
     audit.record(session, audit.SUBSCRIBER, "download", now, subscriber_id=proven.person.id)
     response = make_response(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     response.mimetype = "application/json"

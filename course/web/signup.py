@@ -7,14 +7,14 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from course import enrollment, fields, installation, mx, typos
+from course.consents import agreement
 from course.enrollment import Origin, Person
 from course.errors import InvalidInputError
 from course.fields import InvalidFieldError
 from course.form_tokens import Purpose
 from course.people import clean, domain_of, parse_email
-from course.settings import origin_of
+from course.urls import origin_of
 from course.web import guard, zones
-from course.web.consent import agreement
 from course.web.doors import Door, find_door
 from course.web.errors import Closed, wants_json
 from course.web.forms import Form, read_form

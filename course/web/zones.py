@@ -3,7 +3,7 @@
 from collections import defaultdict
 from functools import lru_cache
 
-from course.curriculum import known_zones
+from course.notation import known_zones
 
 # The rest of the database is old names (`US/Eastern`) and zones without a place (`Etc/GMT+5`).
 _AREAS = (

@@ -98,14 +98,14 @@ def test_everything_that_is_held_comes_as_json(
 def test_consents_are_listed_with_the_words_that_are_still_known(
     world: World, minicourse: Minicourse
 ) -> None:
-    from course import courses, joining
+    from course import consents, courses, joining
     from course.joining import Origin, Wording
-    from course.web import consent, texts
+    from course.web import texts
 
     number = world.join(KIM)
     with world.database.writing() as session:
         curriculum = courses.live(session, "job-search").curriculum
-        agreed = consent.agreement(texts.load(world.settings.home, "en"), "signup", curriculum)
+        agreed = consents.agreement(texts.load(world.settings.home, "en"), "signup", curriculum)
         for wording in (agreed.wording, Wording("0", "f" * 64)):
             joining.consent(session, [number], "asked", Origin("form", wording), world.clock.course)
     found: list[dict[str, Any]] = json.loads(minicourse("subscriber", "consents", "--json").out)

@@ -63,7 +63,7 @@ def test_an_order_is_carried_out_and_audited(world: World, minicourse: Minicours
         *("delivery", "resolve", str(mail), "--as", "resend"), "--why", "seen nowhere", "--yes"
     )
     assert answer.status == 0
-    assert "1 mails sent again." in answer.out
+    assert "1 mail sent again." in answer.out
     assert "minicourse send due" in answer.err
     world.tick()
     assert [row.state for row in world.rows()] == [DeliveryState.ACCEPTED]
@@ -88,7 +88,7 @@ def test_what_is_younger_is_left_alone(world: World, minicourse: Minicourse) -> 
     world.pass_time(days=1)
     words = ("delivery", "resolve", "--all", "--as", "drop", "--why", "old", "--yes")
     assert minicourse(*words, "--older-than", "2d").out == "Nothing is unknown.\n"
-    assert "1 mails dropped." in minicourse(*words, "--older-than", "24h").out
+    assert "1 mail dropped." in minicourse(*words, "--older-than", "24h").out
 
 
 def test_what_is_not_unknown_or_did_not_fail_is_refused(
@@ -124,7 +124,7 @@ def test_half_an_order_exits_with_2(words: str, minicourse: Minicourse) -> None:
 def test_failed_mails_are_sent_again(world: World, minicourse: Minicourse) -> None:
     mail = _answered(world, BAD, "kim@example.com")
     assert minicourse("delivery", "retry", "--all", "--dry-run").out == (
-        "1 mails would be sent again.\n"
+        "1 mail would be sent again.\n"
     )
     found = json.loads(minicourse("delivery", "retry", str(mail), "--yes", "--json").out)
     assert found == {"again": 1, "left": []}

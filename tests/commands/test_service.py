@@ -16,23 +16,32 @@ from course.settings import SOURCE_ROOT, Settings
 from tests.commands.conftest import Minicourse
 from tests.world import World
 
-UNITS = ("systemd", "backup", "backup-timer")
+FLEET = ("web", "scheduler", "worker")
+UNITS = ("systemd", "backup", "backup-timer", *FLEET)
+
+
+@pytest.fixture
+def on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings with which all of it can be printed."""
+    monkeypatch.setenv("PUBLIC_URL", "https://bread.example.org")
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://db/mine")
+    monkeypatch.setenv("SECRET_KEY", "a secret")
+    monkeypatch.setenv("HASH_KEY", "another")
+    monkeypatch.setenv("BROKER_URL", "redis://broker:6379/0")
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_the_files_in_the_repository_are_what_is_printed_for_the_generic_values(
-    kind: str, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+    kind: str, on_a_server: None, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
 ) -> None:
-    monkeypatch.setenv("PUBLIC_URL", "https://course.example.com")
     monkeypatch.setattr(service, "place_of", lambda _: Place())
     assert minicourse("service", "print", kind).out == (FOLDER / FILES[kind]).read_text()
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_what_is_printed_has_nothing_of_the_generic_values(
-    kind: str, world: World, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+    kind: str, on_a_server: None, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
 ) -> None:
-    monkeypatch.setenv("PUBLIC_URL", "https://bread.example.org")
     monkeypatch.setattr(service, "_owner", lambda _: "robin")
     answer = minicourse("service", "print", kind)
     assert answer.status == 0
@@ -97,7 +106,7 @@ def test_what_cron_starts_with_the_machine_is_started_now_by_the_line_above(
 
 def test_a_database_elsewhere_may_be_written_too(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, database_url="sqlite:////var/lib/minicourse/a.db")
-    unit = written("minicourse.service", place_of(settings))
+    unit = written(FILES["systemd"], place_of(settings))
     assert f"\nReadWritePaths={tmp_path} /var/lib/minicourse\n" in unit
 
 
@@ -133,17 +142,53 @@ def test_without_a_public_name_there_is_nothing_for_caddy_to_serve(minicourse: M
     assert "PUBLIC_URL=https://course.example.com" in answer.err
 
 
+@pytest.mark.parametrize("kind", FLEET)
+def test_a_unit_of_a_fleet_starts_its_part_with_the_real_paths(
+    kind: str, on_a_server: None, world: World, minicourse: Minicourse
+) -> None:
+    home, program = world.settings.home, Path(sys.prefix) / "bin" / "minicourse"
+    unit = minicourse("service", "print", kind).out
+    assert f"\nExecStart={program} {kind}" in unit
+    assert f"\nWorkingDirectory={home}\n" in unit
+    assert f"\nUser={home.owner()}\n" in unit
+
+
+@pytest.mark.parametrize("kind", FLEET)
+def test_a_fleet_on_an_embedded_database_has_no_units(kind: str, minicourse: Minicourse) -> None:
+    answer = minicourse("service", "print", kind)
+    assert (answer.status, answer.out) == (1, "")
+    assert "minicourse service print systemd" in answer.err
+    assert "minicourse db copy" in answer.err
+
+
+def test_a_worker_that_would_hear_nothing_has_no_unit(
+    on_a_server: None, monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse
+) -> None:
+    monkeypatch.delenv("BROKER_URL")
+    assert minicourse("service", "print", "scheduler").status == 0
+    answer = minicourse("service", "print", "worker")
+    assert (answer.status, answer.out) == (1, "")
+    assert "BROKER_URL is not set" in answer.err
+
+
+def test_every_unit_in_the_repository_can_be_printed() -> None:
+    lying = {str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*.service")}
+    assert lying == {name for name in FILES.values() if name.endswith(".service")}
+
+
 def test_root_is_warned(monkeypatch: pytest.MonkeyPatch, minicourse: Minicourse) -> None:
     monkeypatch.setattr(Path, "owner", lambda _: "root")
     assert "better give it a user of its own" in minicourse("service", "print", "systemd").err
 
 
-def test_systemd_accepts_the_units(tmp_path: Path, world: World, minicourse: Minicourse) -> None:
+def test_systemd_accepts_the_units(
+    tmp_path: Path, on_a_server: None, minicourse: Minicourse
+) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed here: nobody has judged the units")
     files = []
     for kind in UNITS:
-        file = tmp_path / FILES[kind]
+        file = tmp_path / Path(FILES[kind]).name
         file.write_text(minicourse("service", "print", kind).out)
         files.append(str(file))
     verify = ["systemd-analyze", "verify", "--man=no", *files]

@@ -48,6 +48,7 @@ def test_a_quiet_installation_needs_nobody(world: World, minicourse: Minicourse)
         "changes_not_live": [],
         "attention": [],
         "sign_ups": {},
+        "broker": None,
     }
     screen = minicourse("status").out
     assert len(screen.splitlines()) <= 24

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from course import delivery, fleet
+from course.broker import queue_name
 from course.errors import SettingsError
 from course.office import Report
 from course.settings import SOURCE_ROOT, Settings
@@ -52,7 +53,7 @@ def tick(world: World, dispatcher: fleet.Dispatcher) -> Report:
 
 
 def hinted(world: World, broker: Redis) -> list[dict[str, object]]:
-    name = fleet.queue_name(world.settings)
+    name = queue_name(world.settings)
     return [orjson.loads(message) for message in broker.client().lrange(name, 0, -1)]
 
 
@@ -146,6 +147,7 @@ def test_no_call_begins_that_could_be_cut_off_by_the_time_limit(world: World) ->
 def test_without_a_broker_celery_is_not_even_loaded(world: World) -> None:
     words = (
         "import sys, cli, scheduler, course.fleet, course.commands.processes; "
+        "import course.broker, course.doctor, course.commands.status, course.web.health; "
         "sys.exit(any(name in sys.modules for name in ('celery', 'kombu', 'redis')))"
     )
     subprocess.run([sys.executable, "-c", words], cwd=SOURCE_ROOT, check=True)

@@ -1,7 +1,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from course.settings import is_loopback_host as is_loopback
+from course.urls import is_loopback_host as is_loopback
 
 from .conftest import KEY, request_to
 

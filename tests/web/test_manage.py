@@ -530,6 +530,14 @@ def test_all_that_we_hold_is_one_file(world: World) -> None:
     assert answer.json["enrollments"][0]["course"] == COURSE
 
 
+def test_in_it_are_the_words_that_they_agreed_to(world: World) -> None:
+    answer = world.client.post(ordered_link(world, world.join(), "data"))
+    (one,) = answer.json["enrollments"]
+    words = {consent["act"]: consent["wording"] for consent in one["consents"]}
+    assert words["confirmed"].startswith("By starting you agree")
+    assert "the 7 mails of “Take the Interview Anyway”" in words["confirmed"]
+
+
 def test_erasing_asks_once_more_and_then_nothing_leads_back(world: World) -> None:
     token = world.join()
     link = ordered_link(world, token, "erase")

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from sqlalchemy import update
 
-from course import installation
+from course import installation, metrics
+from course.broker import Broker
 from course.db import real_now
 from course.models import Delivery, Enrollment, Hold, Request
 from course.settings import SOURCE_ROOT
@@ -159,6 +160,7 @@ def test_every_metric_that_rules_and_dashboard_name_exists(world: World) -> None
         here.last_tick_seconds = 1
     found = read(world)
     names = {name.partition("{")[0] for name in found}
+    names |= {one.name for one in metrics.of_broker(Broker("redis://host", 3))}
     asked = set()
     for one in expressions():
         named = set(re.findall(r"minicourse_\w+", one))

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from course.curriculum import Brand
+from course.course_file import Brand
 from course.dates import Dates
 from course.models import Course, Revision
 from course.settings import SOURCE_ROOT

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from course.curriculum import Brand
+from course.course_file import Brand
 from course.web import brand, texts
 
 from .browsing import address, browser  # noqa: F401 (fixtures)
