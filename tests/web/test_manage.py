@@ -534,7 +534,7 @@ def test_in_it_are_the_words_that_they_agreed_to(world: World) -> None:
     answer = world.client.post(ordered_link(world, world.join(), "data"))
     (one,) = answer.json["enrollments"]
     words = {consent["act"]: consent["wording"] for consent in one["consents"]}
-    assert words["confirmed"].startswith("By starting you agree")
+    assert words["confirmed"].startswith("By confirming you agree")
     assert "the 7 mails of “Take the Interview Anyway”" in words["confirmed"]
 
 
