@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment
+from course import cohorts, enrollment, rollups
 from course.courses import Live
-from course.models import Cohort, Course, Delivery, Enrollment
-from course.states import DeliveryState, EnrollmentState, MessageKind, Outcome
+from course.models import Cohort, Course, Enrollment, MailSum
+from course.states import EnrollmentState
 from course.stats.known import Known
 from course.stats.lessons import count
 
@@ -66,10 +66,11 @@ def read(session: Session, live: Sequence[Live]) -> list[CohortStats]:
 
 
 def side_by_side(session: Session, live: Sequence[Live]) -> list[CohortDetails]:
-    """Reads the whole ledger of these courses."""
     mails: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for row in _mails(session, live):
-        mails[row.cohort_id].append(row)
+    by = (MailSum.cohort_id, MailSum.revision_id)
+    for row in rollups.of_mails(session, [one.id for one in live], *by):
+        if row.sent:
+            mails[row.cohort_id].append(row)
     revisions = [row.revision_id for rows in mails.values() for row in rows]
     known = Known(session, revisions, live)
     return [_details(row, mails[row.id], known) for row in _people(session, live)]
@@ -128,26 +129,4 @@ def _people(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, 
         .where(Cohort.course_id.in_([one.id for one in live]), cohorts.IS_REAL)
         .group_by(Course.slug, Cohort.id)
         .order_by(Course.slug, Cohort.id)
-    ).all()
-
-
-def _mails(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, ...]]]:
-    return session.execute(
-        select(
-            Enrollment.cohort_id,
-            Delivery.revision_id,
-            func.count().label("sent"),
-            count(Delivery.outcome == Outcome.DELIVERED).label("delivered"),
-            count(Delivery.outcome == Outcome.BOUNCED).label("bounced"),
-            func.count(Delivery.opened_at).label("opened"),
-            func.count(Delivery.clicked_at).label("clicked"),
-            func.count(Delivery.complained_at).label("complained"),
-        )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .where(
-            Delivery.course_id.in_([one.id for one in live]),
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.state == DeliveryState.ACCEPTED,
-        )
-        .group_by(Enrollment.cohort_id, Delivery.revision_id)
     ).all()
