@@ -45,9 +45,10 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from course import cohorts
 from course.cohorts import IS_REAL
 from course.db import UTCDateTime, among
-from course.models import Cohort, Delivery, Delta, Enrollment, MailSum, QuarterSum, Request
+from course.models import Cohort, Course, Delivery, Delta, Enrollment, MailSum, QuarterSum, Request
 from course.rowsets import RowSet, run
 from course.states import DeliveryState, MessageKind, Outcome
 
@@ -342,6 +343,8 @@ class Differences:
     """By how much the ledger's count is above what is kept."""
 
     sums: _Sums
+    cohorts: Mapping[int, str]
+    courses: Mapping[int, str]
 
     def __bool__(self) -> bool:
         return bool(self.sums.mails or self.sums.quarters)
@@ -350,9 +353,10 @@ class Differences:
         for (_, cohort_id, lesson, _), counts in sorted(self.sums.mails.items()):
             for name, number in counts.items():
                 if number:
-                    yield f"{lesson} in cohort {cohort_id}: {name} {number:+}"
-        for (_, quarter), number in sorted(self.sums.quarters.items()):
-            yield f"{quarter:%Y-%m-%d %H:%M}: sent {number:+}"
+                    cohort = self.cohorts.get(cohort_id, f"cohort {cohort_id}")
+                    yield f"{lesson} in {cohort}: {name} {number:+}"
+        for (course_id, quarter), number in sorted(self.sums.quarters.items()):
+            yield f"{self.courses[course_id]} on {quarter:%Y-%m-%d %H:%M}: sent {number:+}"
 
 
 def differences(session: Session) -> Differences:
@@ -388,7 +392,9 @@ def differences(session: Session) -> Differences:
         else:
             found.add(row, 1 if row.source == "ledger" else -1)
     found.drop_zeros()
-    return Differences(found)
+    every = session.scalars(select(Cohort)).all()
+    courses = {course.id: course.slug for course in session.scalars(select(Course))}
+    return Differences(found, {one.id: cohorts.label(one) for one in every}, courses)
 
 
 def _part(source: str, columns: Sequence[Any]) -> Select[Any]:

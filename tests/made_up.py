@@ -190,6 +190,8 @@ class Past:
                 events.record(
                     session, body, self.now, installation=name, hash_key=self.world.hash_key
                 )
+                if random.random() < 0.2:
+                    rollups.fold(session, random.randint(1, 20))
 
 
 def all_live(world: World) -> list[Live]:
