@@ -36,7 +36,7 @@ _OUTCOMES = {
 }
 _READING = (EventKind.OPENED, EventKind.CLICKED)
 # On their way mails count as nothing but sent.
-_COUNTED = frozenset({*EventKind} - {EventKind.PROCESSED, EventKind.DEFERRED})
+_COUNTED = {*_OUTCOMES, *_READING, EventKind.COMPLAINED} - {EventKind.PROCESSED, EventKind.DEFERRED}
 
 _MAILS = RowSet(id=Delivery.id)
 _EVENTS = RowSet(

@@ -18,6 +18,7 @@ from course import (
     installation,
     ledger,
     moving,
+    pruning,
     rehearsal,
     repeating,
     resolving,
@@ -300,6 +301,13 @@ def test_the_caretaker_folds_once_a_minute(world: World) -> None:
     caretaker.look()
     assert count(world, Delta) == 0
     assert (count(world, MailSum), count(world, QuarterSum)) == (2, 1)
+
+
+def test_so_does_pruning_where_no_scheduler_runs(world: World) -> None:
+    world.join("kim@example.org")
+    world.tick()
+    pruning.prune(world.database, world.clock.course)
+    assert (count(world, Delta), count(world, MailSum)) == (0, 2)
 
 
 # Few rows for many mails --------------------------------------------------------------------------
