@@ -1,6 +1,7 @@
 """What nobody waits for, done between ticks, a little at a time: old events are removed, and so are
 sign-ups that nobody confirmed; who has not confirmed is reminded once; SendGrid's unsubscribes of
-those who came back are deleted; the list of who was erased is kept."""
+those who came back are deleted; the list of who was erased is kept; what `stats` counts is summed
+up."""
 
 import logging
 from collections.abc import Iterator
@@ -9,14 +10,14 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 
-from course import erasures, pruning, reminding, syncing
+from course import erasures, pruning, reminding, rollups, syncing
 from course.account import AccountError
 from course.office import Office
 from course.provider_lists import ProviderLists
 
 log = logging.getLogger(__name__)
 
-_DAY_SECONDS, _HOUR_SECONDS = 86_400.0, 3600.0
+_DAY_SECONDS, _HOUR_SECONDS, _MINUTE_SECONDS = 86_400.0, 3600.0, 60.0
 _AT_ONCE = 100
 # Within a look: a tick waits for it.
 _STEPS, _LIFTS, _DEADLINE_SECONDS = 10, 5, 5.0
@@ -28,6 +29,7 @@ class Caretaker:
 
     office: Office
     _tidied_at: float | None = None
+    _folded_at: float | None = None
     _refused_at: float | None = None
     _reminded_at: float | None = None
     _looked_at: int = 0  # the last enrollment whose reminder was thought of
@@ -36,6 +38,8 @@ class Caretaker:
     def look(self) -> None:
         now = self.office.clock.since_boot()
         self._lift(now)
+        if self._folded_at is None or now - self._folded_at >= _MINUTE_SECONDS:
+            self._fold(now)
         if self._reminded_at is None or now - self._reminded_at >= _HOUR_SECONDS:
             self._remind(self.office.clock.now(), now)
         if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
@@ -55,6 +59,16 @@ class Caretaker:
         for _ in range(_STEPS):
             if next(self._steps, None) is None:
                 self._steps, self._tidied_at = None, now
+                return
+
+    def _fold(self, now: float) -> None:
+        """Once a minute, in as many looks as it takes."""
+        database = self.office.database
+        for _ in range(_STEPS):
+            with database.reading() as session:
+                is_done = not rollups.waits(session)
+            if is_done or database.run(rollups.fold) < rollups.AT_ONCE:
+                self._folded_at = now
                 return
 
     def _remind(self, course_time: datetime, now: float) -> None:

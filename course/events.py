@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Executable, or_, select, union, update
 from sqlalchemy.orm import Session
 
-from course import ledger, machines, matching, refusals
+from course import ledger, machines, matching, refusals, rollups
 from course.db import among, is_postgresql, real_now
 from course.matching import Report
 from course.models import Delivery, Enrollment, Event, Installation
@@ -35,6 +35,8 @@ _OUTCOMES = {
     EventKind.DROPPED: Outcome.DROPPED,
 }
 _READING = (EventKind.OPENED, EventKind.CLICKED)
+# On their way mails count as nothing but sent.
+_COUNTED = {*_OUTCOMES, *_READING, EventKind.COMPLAINED} - {EventKind.PROCESSED, EventKind.DEFERRED}
 
 _MAILS = RowSet(id=Delivery.id)
 _EVENTS = RowSet(
@@ -176,9 +178,11 @@ def _settle(session: Session, fresh: Sequence[Report], now: datetime) -> None:
     rises, and its first open, click and complaint, whatever their order of arrival."""
     if unproven := _unproven(fresh):
         ledger.prove(session, unproven, now)
-    _raise_outcomes(session, fresh, now)
-    _note_complaints(session, fresh, now)
-    _note_reading(session, fresh)
+    counted = _mails(report for report in fresh if report.event.kind in _COUNTED)
+    with rollups.kept(session, counted):
+        _raise_outcomes(session, fresh, now)
+        _note_complaints(session, fresh, now)
+        _note_reading(session, fresh)
 
 
 def _raise_outcomes(session: Session, fresh: Iterable[Report], now: datetime) -> None:

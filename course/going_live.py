@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from course import installation
+from course import installation, ledger, rollups
 from course.db import Database
 from course.errors import NotFoundError
 from course.models import (
@@ -91,6 +91,9 @@ def _forget_some(session: Session, keep: Sequence[int]) -> int:
     )
     enrollments = select(Enrollment.id).where(Enrollment.subscriber_id.in_(people))
     deliveries = select(Delivery.id).where(Delivery.enrollment_id.in_(enrollments))
+    mails = session.scalars(deliveries).all()
+    ledger.lock(session, mails)
+    rollups.removed(session, mails)
     for statement in (
         delete(Event).where(Event.delivery_id.in_(deliveries)),
         delete(Delivery).where(Delivery.enrollment_id.in_(enrollments)),

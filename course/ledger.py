@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Insert,
+    Executable,
     Integer,
     ScalarSelect,
     Select,
@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from course import conditions, holds
+from course import conditions, holds, rollups
 from course.db import (
     UTCDateTime,
     among,
@@ -133,7 +133,8 @@ def plan(session: Session, mails: Sequence[Planned], now: datetime) -> None:
         )
         for mail in mails
     ]
-    run(session, _new_rows, given=_PLANNED.pack(session, found), created_at=now)
+    new = run(session, _new_rows, given=_PLANNED.pack(session, found), created_at=now).scalars()
+    rollups.added(session, new.all())
 
 
 _PLANNED = RowSet(
@@ -152,9 +153,10 @@ _PLANNED = RowSet(
 
 
 @cache
-def _new_rows(postgresql: bool) -> Insert:
+def _new_rows(postgresql: bool) -> Executable:
     given = _PLANNED.given(postgresql)
-    return insert_from(postgresql, Delivery, given, dict(given.c), same=["created_at"])
+    insert = insert_from(postgresql, Delivery, given, dict(given.c), same=["created_at"])
+    return insert.returning(Delivery.id)
 
 
 def pass_over(
@@ -185,7 +187,8 @@ def pass_over(
     values = [literal(value, column.type) for column, value in same.items()]
     found = select(who.id, who.due_at, who.due_at, *values).where(true())
     names = ["enrollment_id", "due_at", "send_at", *(column.key for column in same)]
-    session.execute(insert_ignoring(session, Delivery).from_select(names, found))
+    insert = insert_ignoring(session, Delivery).from_select(names, found)
+    rollups.added(session, session.scalars(insert.returning(Delivery.id)).all())
 
 
 def claim(
@@ -381,6 +384,7 @@ _LOOSE = {"claim_token": None, "lease_until": None}
 def accept(session: Session, crossed: Crossed, now: datetime) -> int:
     """T4, → accepted, on the provider's 202; whatever happened meanwhile, the evidence wins."""
     lock(session, list(crossed.ids))
+    rollups.accepted(session, list(crossed.ids), crossed.request_id)
     ids, request = packed(session, crossed.ids), crossed.request_id
     count = run(session, _accepting, ids=ids, request=request, now=now).rowcount
     run(session, _looking_again, request=request, now=now)
@@ -571,6 +575,7 @@ def _reap_stalled(session: Session, which: list[ColumnElement[bool]], now: datet
 def prove(session: Session, ids: Sequence[int], now: datetime) -> int:
     """T8, any → accepted: an event names the delivery, so the provider has it."""
     lock(session, ids)
+    rollups.accepted(session, ids)
     moved = session.execute(
         update(Delivery)
         .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
@@ -664,18 +669,20 @@ def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
 
 def supersede(session: Session, ids: Sequence[int]) -> int:
     """Take settled rows out of the way of a new one; only a person's order may do this."""
-    moved = session.scalars(
-        update(Delivery)
-        .where(
-            among(session, Delivery.id, ids),
-            not_(Delivery.superseded),
-            Delivery.state.in_((S.ACCEPTED, S.FAILED, S.CANCELLED)),
-        )
-        .values(edition=Delivery.id)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(list(moved))
+    lock(session, ids)
+    with rollups.kept(session, ids):
+        moved = session.scalars(
+            update(Delivery)
+            .where(
+                among(session, Delivery.id, ids),
+                not_(Delivery.superseded),
+                Delivery.state.in_((S.ACCEPTED, S.FAILED, S.CANCELLED)),
+            )
+            .values(edition=Delivery.id)
+            .returning(Delivery.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+    return len(moved)
 
 
 def look_again(session: Session, enrollment_ids: Sequence[int], now: datetime) -> None:

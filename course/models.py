@@ -409,6 +409,69 @@ class Event(Base):
     reason: Mapped[str | None]
 
 
+class _Counts:
+    """Of a lesson's mails; see `rollups.facts`."""
+
+    entered: Mapped[int] = mapped_column(default=0)
+    sent: Mapped[int] = mapped_column(default=0)
+    standing: Mapped[int] = mapped_column(default=0)
+    delivered: Mapped[int] = mapped_column(default=0)
+    bounced: Mapped[int] = mapped_column(default=0)
+    dropped: Mapped[int] = mapped_column(default=0)
+    opened: Mapped[int] = mapped_column(default=0)
+    clicked: Mapped[int] = mapped_column(default=0)
+    machine_opened: Mapped[int] = mapped_column(default=0)
+    machine_clicked: Mapped[int] = mapped_column(default=0)
+    unread: Mapped[int] = mapped_column(default=0)
+    complained: Mapped[int] = mapped_column(default=0)
+
+
+# These three refer to others without a foreign key: it would lock the course's and the cohort's
+# row for each batch of mails.
+
+
+class Delta(_Counts, Base):
+    """Append-only: by how much the sums change; see `rollups`. Folding takes them away again."""
+
+    __tablename__ = "delta"
+    __table_args__ = (
+        Index(
+            "ix_delta_sent_at",
+            "sent_at",
+            sqlite_where=text("sent_at IS NOT NULL"),
+            postgresql_where=text("sent_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    course_id: Mapped[int]
+    cohort_id: Mapped[int]
+    message_key: Mapped[str]
+    revision_id: Mapped[int | None]
+    sent_at: Mapped[datetime | None]  # real time; where it says how many were sent, and when
+
+
+class MailSum(_Counts, Base):
+    """What became of a lesson's mails, by cohort and by the revision that they were sent from."""
+
+    __tablename__ = "mail_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    cohort_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    message_key: Mapped[str] = mapped_column(primary_key=True)
+    revision_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 0: none
+
+
+class QuarterSum(Base):
+    """How many lessons of a course left in a quarter of an hour."""
+
+    __tablename__ = "quarter_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    quarter: Mapped[datetime] = mapped_column(primary_key=True)  # real time: when it began
+    sent: Mapped[int]
+
+
 class Suppression(Base):
     """An address, as a keyed hash, that may not be mailed: for one course, or for all."""
 

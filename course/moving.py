@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, invitations, ledger, places, progress, retiming
+from course import cohorts, courses, invitations, ledger, places, progress, retiming, rollups
 from course.db import among, changed
 from course.errors import RefusedError
-from course.models import Cohort, Enrollment
+from course.models import Cohort, Delivery, Enrollment
 from course.starting import start_of
 from course.states import OPEN_ENROLLMENT, RUNNING_COHORT, CohortState, EnrollmentState, MessageKind
 from course.steering import Fate, Judged, Learner, said, why_not
@@ -48,12 +48,17 @@ class Move:
         self, session: Session, touched: Sequence[Judged], now: datetime
     ) -> Mapping[int, Mapping[str, object]]:
         ids = [one.enrollment_id for one in touched]
-        changed(
-            session,
-            update(Enrollment)
-            .where(among(session, Enrollment.id, ids), Enrollment.state.in_(OPEN_ENROLLMENT))
-            .values(cohort_id=self.cohort_id),
-        )
+        mails = session.scalars(
+            select(Delivery.id).where(among(session, Delivery.enrollment_id, ids))
+        ).all()
+        ledger.lock(session, mails)
+        with rollups.kept(session, mails):
+            changed(
+                session,
+                update(Enrollment)
+                .where(among(session, Enrollment.id, ids), Enrollment.state.in_(OPEN_ENROLLMENT))
+                .values(cohort_id=self.cohort_id),
+            )
         _begin_anew(session, session.get_one(Cohort, self.cohort_id), ids, now)
         retiming.retime(session, ids, now)
         ledger.look_again(session, ids, now)

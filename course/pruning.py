@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from course import budgets, courses, form_tokens, ledger, tallies
+from course import budgets, courses, form_tokens, ledger, rollups, tallies
 from course.brake import DAY
 from course.db import Database, among
 from course.models import Delivery, Enrollment, Event, Forecast, PersonalDetail, Subscriber
@@ -72,6 +72,9 @@ def prune(
     for removed in prune_events(database, now, events_before):
         events += removed
         told(removed)
+    # Where no scheduler does it by itself.
+    while database.run(rollups.fold):
+        pass
     return Pruned(sign_ups, people, events, database.run(partial(_drop_forecasts, now=now)))
 
 

@@ -9,7 +9,17 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from course import audit, cohorts, courses, enrollment, history, installation, suppressions
+from course import (
+    audit,
+    cohorts,
+    courses,
+    enrollment,
+    history,
+    installation,
+    ledger,
+    rollups,
+    suppressions,
+)
 from course.courses import Live
 from course.db import rows
 from course.enrollment import Origin, Person
@@ -184,6 +194,9 @@ def clean(session: Session, slug: str, *, who: str, now: datetime) -> Removed | 
     deliveries = select(Delivery.id).where(Delivery.enrollment_id.in_(ids))
     consents = select(Consent.id).where(Consent.enrollment_id.in_(ids))
     events = _gone(session, Event, Event.delivery_id.in_(deliveries))
+    numbers = session.scalars(deliveries).all()
+    ledger.lock(session, numbers)
+    rollups.removed(session, numbers)
     mails = _gone(session, Delivery, Delivery.enrollment_id.in_(ids))
     _gone(session, PersonalDetail, PersonalDetail.consent_id.in_(consents))
     agreed = _gone(session, Consent, Consent.enrollment_id.in_(ids))

@@ -11,7 +11,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, exists, not_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, conditions, evidence, ledger
+from course import audit, brake, conditions, evidence, ledger, rollups
+from course.db import among
 from course.errors import NotFoundError, RefusedError
 from course.evidence import Advice
 from course.models import Delivery, Enrollment, Request
@@ -84,6 +85,7 @@ def resolve(
     ids = _locked(session, which.where)
     match order:
         case Order.SENT:
+            rollups.accepted(session, ids)
             done = _leave_unknown(
                 session, ids, now, state=S.ACCEPTED, reason=None, settled_at=Delivery.unknown_since
             )
@@ -140,7 +142,9 @@ def resolve_auto(session: Session, settings: Settings, now: datetime, real: date
 def _locked(session: Session, where: ColumnElement[bool]) -> list[int]:
     ids = list(session.scalars(select(Delivery.id).where(where).order_by(Delivery.id).limit(BATCH)))
     ledger.lock(session, ids)
-    return ids
+    # What was settled while we waited for the lock is no longer among them.
+    still = select(Delivery.id).where(among(session, Delivery.id, ids), Delivery.state == S.UNKNOWN)
+    return sorted(session.scalars(still))
 
 
 def _resend(

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, func, literal, not_, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, conditions, ledger
+from course import audit, brake, conditions, ledger, rollups
 from course.db import insert_ignoring
 from course.errors import NotFoundError, RefusedError
 from course.models import Delivery, Enrollment
@@ -118,4 +118,5 @@ def _plan_again(session: Session, ids: Sequence[int], now: datetime) -> None:
         "send_at": moment,
     }
     rows = select(*values.values()).where(Delivery.id.in_(ids))
-    session.execute(insert_ignoring(session, Delivery).from_select(list(values), rows))
+    insert = insert_ignoring(session, Delivery).from_select(list(values), rows)
+    rollups.added(session, session.scalars(insert.returning(Delivery.id)).all())

@@ -1,5 +1,5 @@
-"""Is the database sound? Its own integrity, and the promises I1 to I8 (see `promises`). Reads only,
-and does not ask whether this is a copy of another one."""
+"""Is the database sound? Its own integrity, the promises I1 to I8 (see `promises`), and the sums
+that `stats` reads. Reads only, and does not ask whether this is a copy of another one."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from course import promises
+from course import promises, rollups
 from course.db import is_postgresql
 
 _NAMED = 5
+FIGURES = "figures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +68,5 @@ _CHECKS: tuple[tuple[str, str, _Look], ...] = (
     ("I6", "nothing is sent to those who left", promises.after_leaving),
     ("I7", "no two lessons closer than the course's gap", promises.too_close),
     ("I8", "lessons went in order", promises.out_of_order),
+    (FIGURES, "what stats counts is what the ledger says", rollups.differences),
 )

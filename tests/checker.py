@@ -23,8 +23,9 @@ from sqlalchemy.orm import Session
 
 from course import courses
 from course.ledger import RANK_WELCOME
-from course.models import Cohort, Delivery, Enrollment
+from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, MessageKind
+from course.suppressions import bars_learner
 from tests.standin import Taken
 
 NOT_SENT = ("pending", "claimed", "failed", "cancelled")
@@ -46,12 +47,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """An enrollment; `running`: active, in a cohort that runs."""
+    """An enrollment; `running`: active, in a cohort that runs; `is_barred`: a bounce or a complaint
+    stands against it, though they signed up anew or came back."""
 
     id: int
     running: bool
     state: str
     next_due_at: datetime | None
+    is_barred: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,15 @@ def look(session: Session, course: str = "job-search") -> Ledger:
         .order_by(Delivery.id)
     )
     learners = session.execute(
-        select(Enrollment.id, Enrollment.state, Enrollment.next_due_at, Cohort.state)
+        select(
+            Enrollment.id,
+            Enrollment.state,
+            Enrollment.next_due_at,
+            Cohort.state,
+            bars_learner(),
+        )
         .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
         .where(Enrollment.course_id == live.id)
         .order_by(Enrollment.id)
     )
@@ -113,9 +123,13 @@ def look(session: Session, course: str = "job-search") -> Ledger:
         },
         learners={
             number: Learner(
-                number, state == "active" and cohort in RUNNING_COHORT, state, next_due_at
+                number,
+                state == "active" and cohort in RUNNING_COHORT,
+                state,
+                next_due_at,
+                is_barred=bool(is_barred),
             )
-            for number, state, next_due_at, cohort in learners
+            for number, state, next_due_at, cohort, is_barred in learners
         },
         lessons=tuple(lesson.slug for lesson in live.curriculum.lessons),
         minimum_gap=live.curriculum.schedule.minimum_gap,
@@ -271,13 +285,13 @@ def undecided(ledger: Ledger) -> list[str]:
 def lost_lessons(
     ledger: Ledger, lessons: Collection[str], *, was_edited: bool = False
 ) -> list[str]:
-    """I4, when these lessons are long due: everybody who stayed has a row for each. Who has
-    completed an earlier state of a course that was edited misses nothing."""
+    """I4, when these lessons are long due: everybody who stayed, and may be mailed, has a row for
+    each. Who has completed an earlier state of a course that was edited misses nothing."""
     due_to = ("active",) if was_edited else ("active", "completed")
     return [
         f"I4: enrollment {learner.id} has no row for {', '.join(missing)}"
         for learner in ledger.learners.values()
-        if learner.state in due_to
+        if learner.state in due_to and not learner.is_barred
         for rows in [{row.message_key for row in ledger.of(learner) if not row.superseded}]
         if (missing := [lesson for lesson in lessons if lesson not in rows])
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from course import cohorts, courses, events, installation, sources
+from course import cohorts, courses, events, installation, rollups, sources
 from course.courses import Live
 from course.enrollment import LEFT
 from course.models import Course, Delivery, Enrollment, Request, Revision, Subscriber
@@ -54,6 +54,7 @@ class Past:
                 one = self._learner(session, number, self.random.choice(groups))
                 for slug in list(live.curriculum.by_slug)[: self.random.randint(0, 7)]:
                     self._mail(session, one, slug, revisions, here.name)
+            rollups.mend(session, rollups.differences(session))
         self._tell()
 
     def _track(self, session: Any, course: Course) -> int:
@@ -189,6 +190,8 @@ class Past:
                 events.record(
                     session, body, self.now, installation=name, hash_key=self.world.hash_key
                 )
+                if random.random() < 0.2:
+                    rollups.fold(session, random.randint(1, 20))
 
 
 def all_live(world: World) -> list[Live]:

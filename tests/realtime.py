@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from course.models import Delivery, Hold, Installation, Request
+from course.models import Delivery, Delta, Hold, Installation, QuarterSum, Request
 
 _MOMENTS: dict[type[Any], list[InstrumentedAttribute[Any]]] = {
     Delivery: [Delivery.lease_until, Delivery.retry_at],
     Installation: [Installation.breaker_until, Installation.quiet_until, Installation.last_tick_at],
     Hold: [Hold.probe_at],
     Request: [Request.sent_at],
+    Delta: [Delta.sent_at],
 }
 
 
@@ -27,4 +28,7 @@ def let_pass(session: Session, length: timedelta) -> None:
             for column in columns:
                 if (moment := getattr(row, column.key)) is not None:
                     setattr(row, column.key, moment - length)
+    for one in session.scalars(select(QuarterSum).order_by(QuarterSum.quarter)):
+        one.quarter -= length
+        session.flush()  # in this order, so that none takes the place of another
     session.flush()

@@ -36,6 +36,7 @@ from course import (
     planning,
     resolving,
     retries,
+    rollups,
 )
 from course.answers import Answer, Verdict
 from course.db import Database, migrate, real_now
@@ -404,6 +405,16 @@ class Anything(RuleBasedStateMachine):
             self.ledger, self.provider.taken, left=self.left, ordered=self.ordered
         )
         assert found == []
+
+    @invariant()
+    def the_sums_are_those_of_the_ledger(self) -> None:
+        with self.world.database.reading() as session:
+            assert list(rollups.differences(session)) == []
+
+    @rule(limit=st.integers(1, 20))
+    def fold(self, limit: int) -> None:
+        with self.world.database.writing() as session:
+            rollups.fold(session, limit)
 
     def all_ends_well(self) -> None:
         """Faults stop, nobody is in the way, events flow, days pass: everybody who stayed has every

@@ -35,10 +35,13 @@ from course import (
     events,
     installation,
     ledger,
+    moving,
     notes,
     packing,
     planning,
     resolving,
+    rollups,
+    steering,
 )
 from course.db import UTCDateTime, real_now
 from course.enrollment import Person
@@ -238,6 +241,19 @@ def count_a_day(crowd: Crowd) -> None:
     assert daily.by_day(crowd.session, live, crowd.now + DAY, 1, ZoneInfo("UTC")).days
 
 
+def move(crowd: Crowd) -> None:
+    cohort = cohorts.find(crowd.session, cohorts.EVERGREEN)
+    spring = cohorts.create(crowd.session, cohort.course, "spring", crowd.now)
+    order, ids = moving.Move(spring.id), range(1, FEW)
+    assert steering.give(crowd.session, order, ids, who="me", now=crowd.now, why="so")
+
+
+def fold(crowd: Crowd) -> None:
+    tell(crowd, EventKind.DELIVERED)
+    assert rollups.waits(crowd.session)
+    assert rollups.fold(crowd.session)
+
+
 def count_domains(crowd: Crowd) -> None:
     live = chosen(crowd.session, None)
     assert not deliverability.read(crowd.session, live, crowd.now + DAY, 1).domains
@@ -275,12 +291,10 @@ DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
     "a mail clicked": (lambda crowd: tell(crowd, EventKind.CLICKED), ["uq_event_of_delivery"]),
     "the numbers of a day": (
         count_a_day,
-        [
-            "ix_enrollment_created_at",
-            "ix_enrollment_ended_at",
-            "ix_delivery_request_id",
-        ],
+        ["ix_enrollment_created_at", "ix_enrollment_ended_at"],
     ),
+    "moving": (move, ["uq_delivery_message"]),
+    "summing up": (fold, []),
     "the domains of a day": (count_domains, ["ix_delivery_request_id"]),
     "a mail blocked": (lambda crowd: tell(crowd, EventKind.BLOCKED), []),
     "a mail bounced": (

@@ -181,6 +181,66 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_used_token_used_at"), ["used_at"], unique=False)
 
     op.create_table(
+        "delta",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("cohort_id", sa.Integer(), nullable=False),
+        sa.Column("message_key", sa.Text(), nullable=False),
+        sa.Column("revision_id", sa.Integer(), nullable=True),
+        sa.Column("sent_at", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("entered", sa.Integer(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("standing", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("dropped", sa.Integer(), nullable=False),
+        sa.Column("opened", sa.Integer(), nullable=False),
+        sa.Column("clicked", sa.Integer(), nullable=False),
+        sa.Column("machine_opened", sa.Integer(), nullable=False),
+        sa.Column("machine_clicked", sa.Integer(), nullable=False),
+        sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delta")),
+    )
+    with op.batch_alter_table("delta", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_delta_sent_at",
+            ["sent_at"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NOT NULL"),
+            postgresql_where=sa.text("sent_at IS NOT NULL"),
+        )
+
+    op.create_table(
+        "mail_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cohort_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("message_key", sa.Text(), nullable=False),
+        sa.Column("revision_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("entered", sa.Integer(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("standing", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("dropped", sa.Integer(), nullable=False),
+        sa.Column("opened", sa.Integer(), nullable=False),
+        sa.Column("clicked", sa.Integer(), nullable=False),
+        sa.Column("machine_opened", sa.Integer(), nullable=False),
+        sa.Column("machine_clicked", sa.Integer(), nullable=False),
+        sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "course_id", "cohort_id", "message_key", "revision_id", name=op.f("pk_mail_sum")
+        ),
+    )
+    op.create_table(
+        "quarter_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("quarter", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("course_id", "quarter", name=op.f("pk_quarter_sum")),
+    )
+    op.create_table(
         "tally",
         sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
@@ -620,6 +680,16 @@ def downgrade() -> None:
 
     op.drop_table("tag")
     op.drop_table("tally")
+    op.drop_table("quarter_sum")
+    op.drop_table("mail_sum")
+    with op.batch_alter_table("delta", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_delta_sent_at",
+            sqlite_where=sa.text("sent_at IS NOT NULL"),
+            postgresql_where=sa.text("sent_at IS NOT NULL"),
+        )
+
+    op.drop_table("delta")
     with op.batch_alter_table("used_token", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_used_token_used_at"))
 

@@ -1,6 +1,6 @@
 """Cohorts side by side: who came, who is through, and what became of their lessons' mails."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment
+from course import cohorts, enrollment, rollups
 from course.courses import Live
-from course.models import Cohort, Course, Delivery, Enrollment
-from course.states import DeliveryState, EnrollmentState, MessageKind, Outcome
+from course.models import Cohort, Course, Enrollment, MailSum
+from course.states import EnrollmentState
 from course.stats.known import Known
 from course.stats.lessons import count
 
@@ -50,6 +50,23 @@ class CohortDetails:
     complained: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _People:
+    """A cohort and how many are where."""
+
+    id: int
+    slug: str
+    name: str
+    state: str
+    starts_on: date | None
+    signed_up: int
+    confirmed: int
+    active: int
+    paused: int
+    completed: int
+    unsubscribed: int
+
+
 def read(session: Session, live: Sequence[Live]) -> list[CohortStats]:
     return [
         CohortStats(
@@ -66,17 +83,18 @@ def read(session: Session, live: Sequence[Live]) -> list[CohortStats]:
 
 
 def side_by_side(session: Session, live: Sequence[Live]) -> list[CohortDetails]:
-    """Reads the whole ledger of these courses."""
     mails: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for row in _mails(session, live):
-        mails[row.cohort_id].append(row)
+    by = (MailSum.cohort_id, MailSum.revision_id)
+    for row in rollups.of_mails(session, [one.id for one in live], *by):
+        if row.sent:
+            mails[row.cohort_id].append(row)
     revisions = [row.revision_id for rows in mails.values() for row in rows]
     known = Known(session, revisions, live)
     return [_details(row, mails[row.id], known) for row in _people(session, live)]
 
 
 def _details(
-    people: Row[*tuple[Any, ...]], mails: Sequence[Row[*tuple[Any, ...]]], known: Known
+    people: _People, mails: Sequence[Row[*tuple[Any, ...]]], known: Known
 ) -> CohortDetails:
     tracking = known.tracking([row.revision_id for row in mails])
 
@@ -103,51 +121,55 @@ def _details(
     )
 
 
-def _people(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, ...]]]:
-    state = Enrollment.state
-    has_left = (state == EnrollmentState.CANCELLED) & Enrollment.reason.in_(
-        (enrollment.LEFT, enrollment.TAKEN_OUT)
-    )
-    return session.execute(
-        select(
-            Cohort.id,
-            Course.slug,
-            Cohort.name,
-            Cohort.state,
-            Cohort.starts_on,
-            func.count(Enrollment.id).label("signed_up"),
-            func.count(Enrollment.confirmed_at).label("confirmed"),
-            count(state == EnrollmentState.ACTIVE).label("active"),
-            count(state == EnrollmentState.PAUSED).label("paused"),
-            count(state == EnrollmentState.COMPLETED).label("completed"),
-            count(has_left).label("unsubscribed"),
-        )
-        .select_from(Cohort)
+_E = EnrollmentState
+# Who is there, or was to the end, has confirmed. Of those who left it has to be asked.
+_CONFIRMED = (_E.ACTIVE, _E.PAUSED, _E.COMPLETED)
+
+
+def _people(session: Session, live: Sequence[Live]) -> list[_People]:
+    found = session.execute(
+        select(Cohort.id, Course.slug, Cohort.name, Cohort.state, Cohort.starts_on)
         .join(Course, Course.id == Cohort.course_id)
-        .outerjoin(Enrollment, Enrollment.cohort_id == Cohort.id)
         .where(Cohort.course_id.in_([one.id for one in live]), cohorts.IS_REAL)
-        .group_by(Course.slug, Cohort.id)
         .order_by(Course.slug, Cohort.id)
     ).all()
+    ids = [row.id for row in found]
+    states, gone = _states(session, ids), _gone(session, ids)
+    return [
+        _People(
+            *row,
+            signed_up=states[row.id].total(),
+            confirmed=sum(states[row.id][state] for state in _CONFIRMED) + gone[row.id][0],
+            active=states[row.id][_E.ACTIVE],
+            paused=states[row.id][_E.PAUSED],
+            completed=states[row.id][_E.COMPLETED],
+            unsubscribed=gone[row.id][1],
+        )
+        for row in found
+    ]
 
 
-def _mails(session: Session, live: Sequence[Live]) -> Sequence[Row[*tuple[Any, ...]]]:
-    return session.execute(
-        select(
-            Enrollment.cohort_id,
-            Delivery.revision_id,
-            func.count().label("sent"),
-            count(Delivery.outcome == Outcome.DELIVERED).label("delivered"),
-            count(Delivery.outcome == Outcome.BOUNCED).label("bounced"),
-            func.count(Delivery.opened_at).label("opened"),
-            func.count(Delivery.clicked_at).label("clicked"),
-            func.count(Delivery.complained_at).label("complained"),
-        )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .where(
-            Delivery.course_id.in_([one.id for one in live]),
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.state == DeliveryState.ACCEPTED,
-        )
-        .group_by(Enrollment.cohort_id, Delivery.revision_id)
-    ).all()
+def _states(session: Session, ids: Sequence[int]) -> dict[int, Counter[str]]:
+    """How many are in each state: the index alone is read."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    counted = (
+        select(Enrollment.cohort_id, Enrollment.state, func.count())
+        .where(Enrollment.cohort_id.in_(ids))
+        .group_by(Enrollment.cohort_id, Enrollment.state)
+    )
+    for cohort_id, state, number in session.execute(counted):
+        found[cohort_id][state] = number
+    return found
+
+
+def _gone(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Of those who are not in it any more: how many had confirmed, and how many chose to leave."""
+    chose = Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT))
+    counted = (
+        select(Enrollment.cohort_id, func.count(Enrollment.confirmed_at), count(chose))
+        .where(Enrollment.cohort_id.in_(ids), Enrollment.state == _E.CANCELLED)
+        .group_by(Enrollment.cohort_id)
+    )
+    found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    found.update({cohort_id: (had, left) for cohort_id, had, left in session.execute(counted)})
+    return found

@@ -1,5 +1,6 @@
 """Day by day: who came, what was sent, who left. Days are those of one zone."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,10 +9,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment
+from course import cohorts, enrollment, rollups
 from course.courses import Live
-from course.models import Delivery, Enrollment, Request
-from course.states import DeliveryState, EnrollmentState, MessageKind
+from course.models import Enrollment
+from course.states import EnrollmentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,24 @@ def by_day(
     happened on these days, however many learners there are."""
     ids = [course.id for course in live]
     today = now.astimezone(zone).date()
+    every = [today - timedelta(days=back) for back in reversed(range(days))]
+    sent = _sent(session, ids, every, zone)
     found = []
-    for day in (today - timedelta(days=back) for back in reversed(range(days))):
+    for day in every:
         begins, ends = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
-        numbers = [session.scalar(one) or 0 for one in _questions(ids, begins, ends)]
-        found.append(DayStats(day, *numbers))
+        came, left = (session.scalar(one) or 0 for one in _questions(ids, begins, ends))
+        found.append(DayStats(day, came, sent[day], left))
     return Daily(zone.key, found)
+
+
+def _sent(
+    session: Session, ids: Sequence[int], days: Sequence[date], zone: ZoneInfo
+) -> Counter[date]:
+    begins, ends = _midnight(days[0], zone), _midnight(days[-1] + timedelta(days=1), zone)
+    found: Counter[date] = Counter()
+    for moment, mails in rollups.sent_between(session, ids, begins, ends).items():
+        found[moment.astimezone(zone).date()] += mails
+    return found
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -54,22 +67,10 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _questions(ids: Iterable[int], begins: datetime, ends: datetime) -> Iterator[Select[int]]:
-    """In the order of the columns of a day."""
+    """How many came, and how many left."""
     mine = Enrollment.course_id.in_(ids), Enrollment.cohort_id.not_in(cohorts.rehearsals())
     enrollments = select(func.count(Enrollment.id)).where(*mine)
     yield enrollments.where(Enrollment.created_at >= begins, Enrollment.created_at < ends)
-    yield (
-        select(func.count(Delivery.id))
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .where(
-            *mine,
-            Delivery.request_id.in_(
-                select(Request.id).where(Request.sent_at >= begins, Request.sent_at < ends)
-            ),
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.state == DeliveryState.ACCEPTED,
-        )
-    )
     yield enrollments.where(
         Enrollment.ended_at >= begins,
         Enrollment.ended_at < ends,

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from course import cohorts, installation
 from course.courses import Live
 from course.db import is_postgresql
-from course.models import Delivery, Enrollment, Request, Subscriber
+from course.models import Cohort, Delivery, Enrollment, Request, Subscriber
 from course.states import DeliveryState, Outcome
 from course.stats.lessons import count
 
@@ -102,27 +102,35 @@ def _added(tallies: Iterable[_Tally], name: str) -> _Tally:
 
 
 def _tallies(session: Session, live: Sequence[Live], since: datetime) -> list[_Tally]:
-    """By way of the requests: the cost is what left since then."""
-    domain = _domain(session).label("domain")
-    rows = session.execute(
+    """By way of the requests: the cost is what left since then. Each learner's mails are counted
+    first, so that an address is looked at once."""
+    mails = (
         select(
-            domain,
+            Delivery.enrollment_id,
             func.count().label("sent"),
-            count(Delivery.outcome == Outcome.DELIVERED),
-            count(Delivery.outcome == Outcome.BOUNCED),
-            func.count(Delivery.complained_at),
+            count(Delivery.outcome == Outcome.DELIVERED).label("delivered"),
+            count(Delivery.outcome == Outcome.BOUNCED).label("bounced"),
+            func.count(Delivery.complained_at).label("complained"),
         )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
         .where(
             Delivery.request_id.in_(select(Request.id).where(Request.sent_at >= since)),
             Delivery.course_id.in_([one.id for one in live]),
             Delivery.state == DeliveryState.ACCEPTED,
-            Enrollment.cohort_id.not_in(cohorts.rehearsals()),
         )
+        .group_by(Delivery.enrollment_id)
+        .subquery()
+    )
+    numbers = (mails.c.sent, mails.c.delivered, mails.c.bounced, mails.c.complained)
+    domain = _domain(session).label("domain")
+    rows = session.execute(
+        select(domain, *(func.sum(number) for number in numbers))
+        .join(Enrollment, Enrollment.id == mails.c.enrollment_id)
+        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(cohorts.IS_REAL)
         .group_by(domain)
     )
-    return [_Tally(*row) for row in rows]
+    return [_Tally(name, *map(int, counts)) for name, *counts in rows]
 
 
 def _domain(session: Session) -> ColumnElement[str]:

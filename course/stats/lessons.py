@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, case, func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment
+from course import cohorts, enrollment, rollups
 from course.courses import Live
-from course.models import Cohort, Delivery, Enrollment
-from course.states import DeliveryState, EnrollmentState, MessageKind, Outcome
+from course.models import Cohort, Delivery, Enrollment, MailSum
+from course.states import DeliveryState, EnrollmentState, MessageKind
 from course.stats.known import Known
 
 
@@ -61,7 +61,7 @@ def read(session: Session, live: Sequence[Live]) -> list[LessonStats]:
 
 
 def funnel(session: Session, live: Sequence[Live]) -> list[Step]:
-    """The same, as steps. Reads the whole ledger of these courses."""
+    """The same, as steps. Who came how far is read from the ledger."""
     ids = [course.id for course in live]
     groups, left = _groups(session, ids), _left_after(session, ids)
     known = _known(session, groups, live)
@@ -133,46 +133,10 @@ def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 def _groups(session: Session, course_ids: Sequence[int]) -> Groups:
     found: Groups = defaultdict(list)
-    for row in _sums(session, course_ids):
+    by = (MailSum.course_id, MailSum.message_key, MailSum.revision_id)
+    for row in rollups.of_mails(session, course_ids, *by):
         found[row.course_id, row.message_key].append(row)
-    return found
-
-
-def _sums(session: Session, course_ids: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
-    opened, clicked = Delivery.opened_at.is_not(None), Delivery.clicked_at.is_not(None)
-    by_machine = Delivery.machine_opened_at.is_not(None)
-    is_sent = Delivery.state == DeliveryState.ACCEPTED
-    is_delivered = Delivery.outcome == Outcome.DELIVERED
-    numbers = {
-        "sent": is_sent,
-        "standing": and_(is_sent, Delivery.edition == 0),
-        "delivered": is_delivered,
-        "bounced": Delivery.outcome == Outcome.BOUNCED,
-        "dropped": Delivery.outcome == Outcome.DROPPED,
-        "opened": opened,
-        "clicked": clicked,
-        "machine_opened": and_(~opened, by_machine),
-        "machine_clicked": and_(~clicked, Delivery.machine_clicked_at.is_not(None)),
-        "unread": and_(is_delivered, ~opened, ~by_machine),
-        "complained": Delivery.complained_at.is_not(None),
-    }
-    return session.execute(
-        select(
-            Delivery.course_id,
-            Delivery.message_key,
-            Delivery.revision_id,
-            func.count().label("entered"),
-            *(count(condition).label(name) for name, condition in numbers.items()),
-        )
-        .where(
-            Delivery.course_id.in_(course_ids),
-            Delivery.kind == MessageKind.LESSON,
-            # What a person's order took the place of counts only where it was sent.
-            or_(is_sent, Delivery.edition == 0),
-            Delivery.enrollment_id.not_in(cohorts.rehearsing(session)),
-        )
-        .group_by(Delivery.course_id, Delivery.message_key, Delivery.revision_id)
-    ).all()
+    return {lesson: rows for lesson, rows in found.items() if _sum(rows, "entered")}
 
 
 # Learners ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from course import delivery, planning
 from course.office import Office
+from course.stats import overall
 from tests.bench import learners, peak, provider
 from tests.bench.figures import Figure
 from tests.bench.installed import KINDS, NAMES, Installed, build, opened
@@ -56,6 +57,7 @@ class _Crowd:
         megabytes, rate = self._send_due()
         yield self._figure("planned and sent", "/s", [rate])
         yield self._figure(f"memory for {self.plan.size:,}", "MB", [megabytes], "≤ 150 MB")
+        yield self._figure("stats overview", "ms", [self._ask() for _ in range(self.plan.rounds)])
 
     def _figure(self, what: str, unit: str, samples: list[float], goal: str = "") -> Figure:
         return Figure("crowd", what, unit, samples, goal=goal)
@@ -107,6 +109,17 @@ class _Crowd:
     def _become_due(self, count: int) -> None:
         learners.make_due(self.made.database, self.were_due + 1, self.were_due + count)
         self.were_due += count
+
+    def _ask(self) -> float:
+        found = []
+
+        def ask() -> None:
+            with self.made.database.reading() as session:
+                found.extend(overall(session).courses)
+
+        took = _milliseconds(ask)
+        assert sum(one.sent for one in found) == self.plan.crowd + self.were_due
+        return took
 
     def _send_due(self) -> tuple[float, float]:
         """By `minicourse send due`, a process of its own: its peak in MB, and mails a second from

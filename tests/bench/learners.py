@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from course import brake, cohorts, courses, ledger
+from course import brake, cohorts, courses, ledger, rollups
 from course.courses import Live
 from course.db import Database, UTCDateTime, is_postgresql
 from course.models import Delivery, Enrollment, Request, Subscriber
@@ -57,6 +57,7 @@ def enroll(database: Database, count: int) -> None:
         course = courses.by_id(session, cohort.course_id)
         _requests(session, course, count)
         _insert(session, Delivery, _accepted(course))
+        rollups.mend(session, rollups.differences(session))
     database.dispose()
     _settle_down(database)
 
@@ -78,6 +79,7 @@ def plan_all(database: Database) -> None:
         # The planner writes them zone by zone, as their hours come.
         _insert(session, Delivery, _pending(course), order=["due_at", "enrollment_id"])
         session.execute(update(Enrollment).values(next_due_at=None))
+        rollups.mend(session, rollups.differences(session))
     database.dispose()
     _settle_down(database)
 

@@ -30,7 +30,7 @@ def offered(minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch, typed: str)
 
 NAMES = {
     "minicourse sta": {"status", "stats"},
-    "minicourse db re": {"restore"},
+    "minicourse db re": {"recount", "restore"},
     "minicourse stats lessons ": {"job-search"},
     "minicourse course plan job": {"job-search"},
     "minicourse subscriber list --course ": {"job-search"},

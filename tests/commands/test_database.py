@@ -54,7 +54,7 @@ def test_from_backup_to_release(world: World, minicourse: Minicourse) -> None:
     answer = minicourse("db", "restore", "monday.db")
     assert answer.status == 0, answer.err
     assert answer.out.startswith(f"Restored {world.settings.home}/minicourse.db from monday.db.\n")
-    assert answer.out.count("✓") == 10
+    assert answer.out.count("✓") == 11
     command = re.search(r"minicourse (send release \d+)\n$", answer.err)
     assert command
     assert "restored from monday.db" in minicourse("status").out.replace("\n", " ")
@@ -120,6 +120,7 @@ def test_check_is_one_line_each_and_3_when_something_is_wrong(
     assert [line.split()[1] for line in answer.out.splitlines()] == [
         *("integrity", "references"),
         *(f"I{number}" for number in range(1, 9)),
+        "figures",
     ]
     with world.database.writing() as session:
         session.execute(text("UPDATE delivery SET request_id = NULL WHERE state = 'accepted'"))
@@ -130,6 +131,25 @@ def test_check_is_one_line_each_and_3_when_something_is_wrong(
     assert max(map(len, answer.out.splitlines())) <= SCREEN
     found = json.loads(minicourse("db", "check", "--json").out)
     assert {one["name"]: one["count"] for one in found}["I2"] == 2
+
+
+def test_figures_that_are_wrong_are_counted_anew(world: World, minicourse: Minicourse) -> None:
+    world.join("ada@example.org")
+    world.tick()
+    assert "Nothing to do" in minicourse("db", "recount").out
+    with world.database.writing() as session:
+        session.execute(text("DELETE FROM delta"))
+    answer = minicourse("db", "check")
+    assert answer.status == 3
+    assert "✗ figures    what stats counts is what the ledger says: 4 do not hold" in answer.out
+    assert answer.err.endswith("minicourse db recount\n")
+    found = json.loads(minicourse("db", "recount", "--dry-run", "--json").out)
+    assert found["mended"] is False
+    assert "welcome in job-search/evergreen: sent +1" in found["wrong"]
+    assert minicourse("db", "check").status == 3
+    assert "Mended 4 figures." in minicourse("db", "recount").out
+    assert minicourse("db", "check").status == 0
+    assert json.loads(minicourse("stats", "--json").out)["courses"][0]["sent"] == 1
 
 
 def test_prune_says_what_it_would_do_and_does_it(world: World, minicourse: Minicourse) -> None:
