@@ -67,6 +67,25 @@ def domain_of(email: str) -> str:
     return email.rpartition("@")[2]
 
 
+# Where a dot in the local part means nothing; two names for the same inboxes.
+_DOTLESS = ("gmail.com", "googlemail.com")
+
+
+def mailbox_of(email: str) -> str:
+    """The inbox in which an address ends, as far as providers agree: without `+tag`, and at Google
+    without dots. For counting alone: an address is kept and mailed as it was typed."""
+    local, _, domain = email.lower().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _DOTLESS:
+        local, domain = local.replace(".", "") or local, _DOTLESS[0]
+    return f"{local}@{domain}"
+
+
+def mailbox_hash(email: str, key: str) -> str:
+    """The same keyed hash, of the inbox: that of a plain address is the address's own."""
+    return email_hash(mailbox_of(email), key)
+
+
 def mask(email: str) -> str:
     """`a…@example.com`: enough for its owner to know it."""
     local, _, domain = email.partition("@")

@@ -59,6 +59,7 @@ def everything_of(
         "person": {
             "email": person.email,
             "email_hash": person.email_hash,
+            "mailbox_hash": person.mailbox_hash,
             "name": person.name,
             "zone": person.zone,
             "hour": f"{person.hour:%H:%M}" if person.hour else None,

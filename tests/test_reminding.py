@@ -166,6 +166,37 @@ def test_three_ever_holds_for_who_refused_and_was_forgotten(world: World) -> Non
     assert len(world.rows()) == 3
 
 
+# One inbox, many addresses ------------------------------------------------------------------------
+
+
+def test_an_inbox_gets_three_a_day_and_ten_ever_whatever_addresses_it_has(
+    any_world: World,
+) -> None:
+    world = any_world
+    variants = [f"{dotted}+{n}@{host}" for n in range(3) for dotted, host in GMAIL]
+    sent = []
+    for day in range(6):
+        for number, email in enumerate(variants):
+            world.sign_up(email.replace("+", f"+{day}-{number}-"))
+        world.tick()
+        sent.append(len(world.rows()))
+        world.pass_time(hours=25)
+    assert sent == [3, 6, 9, 10, 10, 10]
+    assert world.sign_up("victor@gmail.com") in {row.enrollment_id for row in world.rows()}
+
+
+GMAIL = (("victim", "gmail.com"), ("v.ictim", "gmail.com"), ("vic.tim", "googlemail.com"))
+
+
+def test_who_signs_up_with_two_plus_addresses_gets_both_mails_and_is_two_people(
+    world: World,
+) -> None:
+    ids = [world.sign_up(f"kim+{tag}@example.org") for tag in "ab"]
+    world.tick()
+    assert [len(world.provider.mails_to(f"kim+{tag}@example.org")) for tag in "ab"] == [1, 1]
+    assert all(world.confirm(number) for number in ids)
+
+
 # Swept -------------------------------------------------------------------------------------------
 
 

@@ -56,7 +56,7 @@ def form_token(purpose: Purpose = Purpose.FORM) -> str:
 def judge(session: Session, proof: Proof, email: str) -> Verdict:
     """In the transaction of the sign-up, which it ends with: what this one may be.
 
-    A robot pays from its own network alone, so that it cannot use up what is for all.
+    A robot pays from its own network alone.
     """
     real = site().clock.real()
     is_ours = form_tokens.use(session, proof.token, real, site().secret_keys)
@@ -64,11 +64,9 @@ def judge(session: Session, proof: Proof, email: str) -> Verdict:
         verdict = Verdict.FOREIGN if request.is_json else Verdict.ONCE_MORE
         tallies.note(session, verdict, real)
         return verdict
-    wishes = budgets.sign_up_wishes(visitor_network(), email)
-    limits = site().limits
-    full = budgets.spend(
-        session, wishes[: 1 if proof.trap else None], real, site().hash_key, limits
-    )
+    network, limits = visitor_network(), site().limits
+    wishes = budgets.robot_wishes(network) if proof.trap else budgets.sign_up_wishes(network, email)
+    full = budgets.spend(session, wishes, real, site().hash_key, limits)
     verdict = Verdict.HONEYPOT if proof.trap else Verdict.LIMITED if full else Verdict.TAKEN
     name = f"{verdict}:{full}" if verdict is Verdict.LIMITED else verdict
     tallies.note(session, name, real)
