@@ -44,6 +44,18 @@ def test_a_reminder_goes_once_after_two_days(any_world: World) -> None:
     assert len(world.provider.mails_to("kim@example.org")) == 2
 
 
+def test_a_rehearsal_whose_clock_jumps_sees_the_reminder(world: World) -> None:
+    caretaker = Caretaker(world.office)
+    asked = world.sign_up("kim@example.org")
+    world.tick()
+    for hours in (0, 49, 49):
+        world.pass_time(hours=hours)
+        caretaker.look()
+        world.tick()
+    assert world.clock.boot == 0
+    assert keys(world, asked) == ["confirm-1", "confirm-2"]
+
+
 def test_nobody_is_reminded_who_confirmed_or_refused_or_asked_again(world: World) -> None:
     world.join("ann@example.org")
     world.leave(world.sign_up("bob@example.org"))
@@ -250,7 +262,12 @@ def test_the_operator_is_told_once_when_the_breaker_turns_many_away(any_world: W
     assert found() == []
     refuse(1, "limited:domain")
     assert found() == [
-        "51 sign-ups turned away within the hour: a flood, or SIGNUP_LIMIT is too low "
-        "(1,200 a hour)"
+        "51 sign-ups turned away within the hour, as all that SIGNUP_LIMIT allows (1,200 an hour) "
+        "were there: a flood, or it is too low"
+    ]
+    refuse(60, "limited:domain")
+    assert found() == [
+        "111 sign-ups turned away within the hour, mostly as one domain had its share, a quarter "
+        "of SIGNUP_LIMIT (1,200 an hour): a flood, or it is too low"
     ]
     assert found(at=2 * HOUR) == []
