@@ -7,7 +7,7 @@ import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, UnsendableError
 
 FIELD_LIMIT = 200
 _HASH_SHOWN = 12
@@ -26,12 +26,42 @@ def parse_email(text: str, *, sandbox: bool = False) -> str:
         raise InvalidInputError("Please enter your e-mail address.")
     try:
         found = validate_email(
-            given, check_deliverability=False, test_environment=sandbox, allow_smtputf8=False
+            given,
+            check_deliverability=False,
+            test_environment=sandbox,
+            allow_smtputf8=False,
+            strict=True,
         )
     except EmailNotValidError as error:
+        if _is_complete(given, sandbox=sandbox):
+            raise UnsendableError(
+                f"We cannot send to “{clean(given)}”: {error} The provider takes no such address."
+            ) from None
         raise InvalidInputError(f"“{clean(given)}” is not an e-mail address: {error}") from None
     # The provider takes ASCII alone: an internationalised domain goes in its `xn--` form.
     return (found.ascii_email or found.normalized).lower()
+
+
+def _is_complete(given: str, *, sandbox: bool) -> bool:
+    """An address by the letter of the standards: with letters beyond ASCII before the @, quoted
+    ones, or more of them than a mail server has to take (RFC 5321, 4.5.3.1.1: 64)."""
+    try:
+        validate_email(
+            given, check_deliverability=False, test_environment=sandbox, allow_quoted_local=True
+        )
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def shown(email: str) -> str:
+    """The address as its owner writes it: an international domain in its own letters."""
+    if "xn--" not in email:
+        return email
+    try:
+        return validate_email(email, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        return email
 
 
 def clean(value: str) -> str:
@@ -88,7 +118,7 @@ def mailbox_hash(email: str, key: str) -> str:
 
 def mask(email: str) -> str:
     """`a…@example.com`: enough for its owner to know it."""
-    local, _, domain = email.partition("@")
+    local, _, domain = shown(email).partition("@")
     return f"{local[:1]}…@{domain}"
 
 

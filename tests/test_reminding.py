@@ -6,13 +6,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from course import budgets, courses, enrollment, form_tokens, pruning, sources, tallies, watch
+from course import (
+    asking,
+    budgets,
+    courses,
+    enrollment,
+    form_tokens,
+    pruning,
+    sources,
+    tallies,
+    watch,
+)
 from course.budgets import Scope, Wish
 from course.caretaking import Caretaker
 from course.curriculum import COURSE_FILE
 from course.enrollment import Person
 from course.form_tokens import Purpose
 from course.models import Bucket, Cohort, Delivery, Tally, UsedToken
+from course.people import mailbox_hash
 from tests.world import HERE, START, World
 
 HOUR = timedelta(hours=1)
@@ -185,6 +196,7 @@ def test_an_inbox_gets_three_a_day_and_ten_ever_whatever_addresses_it_has(
     any_world: World,
 ) -> None:
     world = any_world
+    hashed = mailbox_hash("victim@gmail.com", world.hash_key)
     variants = [f"{dotted}+{n}@{host}" for n in range(3) for dotted, host in GMAIL]
     sent = []
     for day in range(6):
@@ -194,6 +206,10 @@ def test_an_inbox_gets_three_a_day_and_ten_ever_whatever_addresses_it_has(
         sent.append(len(world.rows()))
         world.pass_time(hours=25)
     assert sent == [3, 6, 9, 10, 10, 10]
+    with world.database.reading() as session:
+        told = list(asking.used_up(session, "of no address", hashed))
+    assert len(told) == 1
+    assert told[0].startswith("10 confirmation mails went to this inbox, by all its addresses, the")
     assert world.sign_up("victor@gmail.com") in {row.enrollment_id for row in world.rows()}
 
 
