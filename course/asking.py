@@ -1,38 +1,40 @@
 """How often an address may be asked whether it wants a course: whoever owns it may never have heard
 of us. It counts as long as nobody confirms, whatever became of the sign-up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from course.db import among
-from course.models import Delivery, Enrollment, Subscriber
+from course.models import Course, Delivery, Enrollment, Subscriber
 from course.states import MessageKind
 
-# For a course: one a day, and three ever. For all courses together: three a day.
+# An address gets for a course one a day, and three ever. An inbox gets, for all courses together
+# and whatever addresses it has, three a day, and ten ever.
 EVER = 3
-A_DAY = 3
+A_DAY, IN_ALL = 3, 10
 DAY = timedelta(days=1)
 
 
 def flooded(session: Session, enrollment_ids: Collection[int], now: datetime) -> set[int]:
-    """Those of these enrollments whose address has to be left alone now. An address that was
-    erased meanwhile is known by its hash."""
+    """Those of these enrollments whose address or inbox has to be left alone now. What was erased
+    meanwhile is known by its hash."""
     mine, theirs = aliased(Subscriber), aliased(Subscriber)
     other = aliased(Enrollment)
-    is_same_course = other.course_id == Enrollment.course_id
+    is_same = and_(other.course_id == Enrollment.course_id, theirs.email_hash == mine.email_hash)
     is_new = Delivery.created_at > now - DAY
     too_many = or_(
-        func.count().filter(is_same_course) >= EVER,
-        func.count().filter(is_same_course, is_new) > 0,
+        func.count().filter(is_same) >= EVER,
+        func.count().filter(is_same, is_new) > 0,
         func.count().filter(is_new) >= A_DAY,
+        func.count() >= IN_ALL,
     )
     found = (
         select(Enrollment.id)
         .join(mine, mine.id == Enrollment.subscriber_id)
-        .join(theirs, theirs.email_hash == mine.email_hash)
+        .join(theirs, theirs.mailbox_hash == mine.mailbox_hash)
         .join(other, other.subscriber_id == theirs.id)
         .join(Delivery, Delivery.enrollment_id == other.id)
         .where(among(session, Enrollment.id, enrollment_ids))
@@ -41,3 +43,33 @@ def flooded(session: Session, enrollment_ids: Collection[int], now: datetime) ->
         .having(too_many)
     )
     return set(session.scalars(found))
+
+
+def used_up(session: Session, hashed: str, mailbox: str) -> Iterator[str]:
+    """In sentences for the author: where this address, or its inbox, gets no confirmation mail any
+    more, and what to do for it."""
+    found = session.execute(
+        select(Course.slug, Subscriber.email_hash, func.count(), func.max(Delivery.created_at))
+        .join(Enrollment, Enrollment.subscriber_id == Subscriber.id)
+        .join(Course, Course.id == Enrollment.course_id)
+        .join(Delivery, Delivery.enrollment_id == Enrollment.id)
+        .where(Subscriber.mailbox_hash == mailbox)
+        .where(Enrollment.confirmed_at.is_(None), Delivery.kind == MessageKind.CONFIRMATION)
+        .group_by(Course.slug, Subscriber.email_hash)
+        .order_by(Course.slug)
+    ).all()
+    for slug, theirs, number, last_at in found:
+        if theirs == hashed and number >= EVER:
+            yield _no_more(number, f"for {slug} went to this address", last_at, slug)
+    in_all = sum(row[2] for row in found)
+    if in_all >= IN_ALL:
+        last_at = max(row[3] for row in found)
+        yield _no_more(in_all, "went to this inbox, by all its addresses", last_at, "COURSE")
+
+
+def _no_more(number: int, what: str, last_at: datetime, slug: str) -> str:
+    return (
+        f"{number} confirmation mails {what}, the last on {last_at:%Y-%m-%d}, and none was "
+        "answered: it gets no more. Who asks you for the course comes in by: minicourse "
+        f"subscriber import FILE --cohort {slug}/NAME --confirmed --source WORDS"
+    )

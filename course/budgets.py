@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from course.models import Bucket
-from course.people import domain_of
+from course.people import domain_of, mailbox_of
 from course.rowsets import RowSet, run
 
 
@@ -27,10 +27,12 @@ class Scope(StrEnum):
     """Whose bucket it is."""
 
     NETWORK = "network"  # an IPv4 /24, an IPv6 /64
-    ADDRESS = "address"
+    SITE = "site"  # what one customer is given of IPv6, a /48; of IPv4 the /24 again
+    ADDRESS = "address"  # whatever it is called: an inbox
     DOMAIN = "domain"  # of the recipient
     ALL = "all"
     LINK = "link"  # what a network does with links that it was sent
+    FIRST = "first"  # the first few of a site, for which a part of the others is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +47,29 @@ class Limit:
     def interval(self) -> timedelta:
         return self.window / self.count
 
-    @property
-    def slack(self) -> timedelta:
-        return self.interval * (self.burst - 1)
+    def slack(self, share: float = 1.0) -> timedelta:
+        """How far ahead of now the bucket may stand when one more is wanted."""
+        return self.interval * (max(self.burst * share, 1) - 1)
 
 
 _HOUR = timedelta(hours=1)
 # A class of thirty signs up together behind one address; a newsletter sends some hundred an hour.
-# A big provider's domain has its share of every launch.
+# A big provider's domain has its share of every launch. A carrier's phones, each with a /64 of its
+# own, share many a /48.
 LIMITS: Mapping[Scope, Limit] = {
     Scope.NETWORK: Limit(count=30, window=_HOUR, burst=40),
+    Scope.SITE: Limit(count=120, window=_HOUR, burst=160),
     Scope.ADDRESS: Limit(count=4, window=_HOUR, burst=6),
     Scope.DOMAIN: Limit(count=300, window=_HOUR, burst=200),
     Scope.ALL: Limit(count=1200, window=_HOUR, burst=600),
     Scope.LINK: Limit(count=600, window=_HOUR, burst=240),
+    Scope.FIRST: Limit(count=4, window=_HOUR, burst=4),
 }
+# Who floods the form takes what is for all, and what is for a domain, down to the half that is kept
+# for the first few of each site; so a visitor from elsewhere gets in. To empty that half as fast as
+# it fills again takes as many sites as fit into it, not a handful.
+KEPT = 0.5
+_SHARED = (Scope.DOMAIN, Scope.ALL)
 
 
 def limits_for(all_in_window: int, window: timedelta) -> dict[Scope, Limit]:
@@ -93,12 +103,27 @@ def network_of(address: str) -> str:
     return str(ip_network(f"{found}/{length}", strict=False))
 
 
+def site_of(network: str) -> str:
+    """Of a network of ours, what its owner's networks have in common: IPv6 /48."""
+    try:
+        found = ip_network(network)
+    except ValueError:
+        return network
+    return str(found.supernet(new_prefix=48)) if found.version == 6 else network
+
+
+def robot_wishes(network: str) -> list[Wish]:
+    """What a robot takes: from its own alone, so that it cannot use up what is for all."""
+    return [Wish(Scope.NETWORK, network), Wish(Scope.SITE, site_of(network))]
+
+
 def sign_up_wishes(network: str, email: str) -> list[Wish]:
     """What one sign-up takes."""
     domain = domain_of(email).lower()
     return [
-        Wish(Scope.NETWORK, network),
-        Wish(Scope.ADDRESS, email.lower()),
+        *robot_wishes(network),
+        Wish(Scope.FIRST, site_of(network)),
+        Wish(Scope.ADDRESS, mailbox_of(email)),
         Wish(Scope.DOMAIN, domain),
         Wish(Scope.ALL),
     ]
@@ -111,7 +136,8 @@ def spend(
     hash_key: str,
     limits: Mapping[Scope, Limit] = LIMITS,
 ) -> Scope | None:
-    """Take one out of each bucket; or out of none, when one is empty: then that one is named.
+    """Take one out of each bucket; or out of none, when one is empty: then that one is named. The
+    first few of a site refuse nobody: who has had them finds the shared buckets empty earlier.
 
     `real` is real time: a simulated clock would fill the buckets.
     """
@@ -119,10 +145,16 @@ def spend(
     full_at = _full_at(session, sorted(keys))
     refused = None
     filled: list[tuple[str, datetime]] = []
+    share = 1.0
     for key, wish in keys.items():
         limit = limits[wish.scope]
         base = max(full_at.get(key, real), real)
-        if base - real > limit.slack:
+        is_empty = base - real > limit.slack(share if wish.scope in _SHARED else 1.0)
+        if is_empty and wish.scope is Scope.FIRST:
+            share = 1 - KEPT
+            filled.append((key, base))
+            continue
+        if is_empty:
             # Written as it is: whoever is refused waits as long as whoever is not.
             refused, filled = wish.scope, [(key, base)]
             break

@@ -6,7 +6,7 @@ up."""
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
@@ -17,7 +17,8 @@ from course.provider_lists import ProviderLists
 
 log = logging.getLogger(__name__)
 
-_DAY_SECONDS, _HOUR_SECONDS, _MINUTE_SECONDS = 86_400.0, 3600.0, 60.0
+_DAY_SECONDS, _MINUTE_SECONDS = 86_400.0, 60.0
+_HOUR = timedelta(hours=1)
 _AT_ONCE = 100
 # Within a look: a tick waits for it.
 _STEPS, _LIFTS, _DEADLINE_SECONDS = 10, 5, 5.0
@@ -31,7 +32,7 @@ class Caretaker:
     _tidied_at: float | None = None
     _folded_at: float | None = None
     _refused_at: float | None = None
-    _reminded_at: float | None = None
+    _reminded_at: datetime | None = None  # course time, which a rehearsal may move by days
     _looked_at: int = 0  # the last enrollment whose reminder was thought of
     _steps: Iterator[object] | None = field(default=None, repr=False)
 
@@ -40,10 +41,11 @@ class Caretaker:
         self._lift(now)
         if self._folded_at is None or now - self._folded_at >= _MINUTE_SECONDS:
             self._fold(now)
-        if self._reminded_at is None or now - self._reminded_at >= _HOUR_SECONDS:
-            self._remind(self.office.clock.now(), now)
+        course_time = self.office.clock.now()
+        if self._reminded_at is None or abs(course_time - self._reminded_at) >= _HOUR:
+            self._remind(course_time)
         if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
-            self._tidy(self.office.clock.now(), now)
+            self._tidy(course_time, now)
 
     def _tidy(self, course_time: datetime, now: float) -> None:
         """Once a day, in as many looks as it takes."""
@@ -71,14 +73,14 @@ class Caretaker:
                 self._folded_at = now
                 return
 
-    def _remind(self, course_time: datetime, now: float) -> None:
+    def _remind(self, course_time: datetime) -> None:
         """Once an hour, in as many looks as it takes."""
         database = self.office.database
         for _ in range(_STEPS):
             with database.reading() as session:
                 ids = reminding.waiting(session, course_time, self._looked_at, _AT_ONCE)
             if not ids:
-                self._looked_at, self._reminded_at = 0, now
+                self._looked_at, self._reminded_at = 0, course_time
                 return
             database.run(partial(reminding.remind, ids=ids, now=course_time))
             self._looked_at = ids[-1]

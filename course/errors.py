@@ -39,3 +39,7 @@ class RefusedError(MinicourseError):
 
 class InvalidInputError(MinicourseError):
     """A value that a person typed (an address, a zone, a date) is not one."""
+
+
+class UnsendableError(InvalidInputError):
+    """An e-mail address that is one, but of a kind that the provider does not send to."""

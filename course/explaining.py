@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from course import fates, fields, ledger, planning, progress, steering, suppressions, timing
+from course import asking, fates, fields, ledger, planning, progress, steering, suppressions, timing
 from course.curriculum import Course as Curriculum
 from course.curriculum import Lesson
 from course.models import Delivery, Hold
@@ -160,6 +160,9 @@ class _Case:
                 f"The address may not be mailed, in {scope}: {bar.reason} on {since} "
                 f"by {bar.source}."
             )
+        if self.learner.state in (E.PENDING, E.CANCELLED):
+            person = self.learner.person
+            yield from asking.used_up(self.session, person.email_hash, person.mailbox_hash)
         if self.learner.state is E.PAUSED:
             until = (
                 f"until {self._when(one.paused_until)}" if one.paused_until else "without an end"

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from course import ledger
 from course.models import Cohort, Consent, Enrollment, Subscriber
-from course.people import email_hash
+from course.people import email_hash, mailbox_hash
 from course.rowsets import Column, RowSet, insert_from, run
 from course.states import EnrollmentState, MessageKind
 from course.tokens import new_token
@@ -71,6 +71,7 @@ class Joined(NamedTuple):
 _PEOPLE = RowSet(
     email=Subscriber.email,
     email_hash=Subscriber.email_hash,
+    mailbox_hash=Subscriber.mailbox_hash,
     form_name=Enrollment.form_name,
     form_zone=Enrollment.form_zone,
     form_hour=Enrollment.form_hour,
@@ -103,7 +104,10 @@ def enroll(
     given = _PEOPLE.pack(
         session,
         [
-            (p.email, email_hash(p.email, hash_key), p.name, p.zone, p.hour, p.fields, token)
+            (
+                *(p.email, email_hash(p.email, hash_key), mailbox_hash(p.email, hash_key)),
+                *(p.name, p.zone, p.hour, p.fields, token),
+            )
             for token, p in tokens.items()
         ],
     )
@@ -123,7 +127,8 @@ def enroll(
 @cache
 def _new_subscribers(postgresql: bool) -> Executable:
     given = _PEOPLE.given(postgresql)
-    person = {"email": given.c.email, "email_hash": given.c.email_hash}
+    own = ("email", "email_hash", "mailbox_hash")
+    person = {name: given.c[name] for name in own}
     return insert_from(postgresql, Subscriber, given, person, same=["is_sandbox", "created_at"])
 
 

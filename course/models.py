@@ -142,6 +142,8 @@ class Subscriber(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     email: Mapped[str | None] = mapped_column(String(320), unique=True)  # None: erased
     email_hash: Mapped[str] = mapped_column(String(64), index=True)
+    # Of the inbox, which all its plus-addresses share; stays as well (see `asking`).
+    mailbox_hash: Mapped[str] = mapped_column(String(64), index=True)
     name: Mapped[str] = mapped_column(default="")
     zone: Mapped[str | None]
     hour: Mapped[time | None]  # at which they want their lessons; None: as the course says

@@ -7,7 +7,7 @@ import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, UnsendableError
 
 FIELD_LIMIT = 200
 _HASH_SHOWN = 12
@@ -26,12 +26,42 @@ def parse_email(text: str, *, sandbox: bool = False) -> str:
         raise InvalidInputError("Please enter your e-mail address.")
     try:
         found = validate_email(
-            given, check_deliverability=False, test_environment=sandbox, allow_smtputf8=False
+            given,
+            check_deliverability=False,
+            test_environment=sandbox,
+            allow_smtputf8=False,
+            strict=True,
         )
     except EmailNotValidError as error:
+        if _is_complete(given, sandbox=sandbox):
+            raise UnsendableError(
+                f"We cannot send to “{clean(given)}”: {error} The provider takes no such address."
+            ) from None
         raise InvalidInputError(f"“{clean(given)}” is not an e-mail address: {error}") from None
     # The provider takes ASCII alone: an internationalised domain goes in its `xn--` form.
     return (found.ascii_email or found.normalized).lower()
+
+
+def _is_complete(given: str, *, sandbox: bool) -> bool:
+    """An address by the letter of the standards: with letters beyond ASCII before the @, quoted
+    ones, or more of them than a mail server has to take (RFC 5321, 4.5.3.1.1: 64)."""
+    try:
+        validate_email(
+            given, check_deliverability=False, test_environment=sandbox, allow_quoted_local=True
+        )
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def shown(email: str) -> str:
+    """The address as its owner writes it: an international domain in its own letters."""
+    if "xn--" not in email:
+        return email
+    try:
+        return validate_email(email, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        return email
 
 
 def clean(value: str) -> str:
@@ -67,9 +97,28 @@ def domain_of(email: str) -> str:
     return email.rpartition("@")[2]
 
 
+# Where a dot in the local part means nothing; two names for the same inboxes.
+_DOTLESS = ("gmail.com", "googlemail.com")
+
+
+def mailbox_of(email: str) -> str:
+    """The inbox in which an address ends, as far as providers agree: without `+tag`, and at Google
+    without dots. For counting alone: an address is kept and mailed as it was typed."""
+    local, _, domain = email.lower().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _DOTLESS:
+        local, domain = local.replace(".", "") or local, _DOTLESS[0]
+    return f"{local}@{domain}"
+
+
+def mailbox_hash(email: str, key: str) -> str:
+    """The same keyed hash, of the inbox: that of a plain address is the address's own."""
+    return email_hash(mailbox_of(email), key)
+
+
 def mask(email: str) -> str:
     """`a…@example.com`: enough for its owner to know it."""
-    local, _, domain = email.partition("@")
+    local, _, domain = shown(email).partition("@")
     return f"{local[:1]}…@{domain}"
 
 

@@ -58,6 +58,7 @@ def everything_of(session: Session, subscriber_id: int, texts_of: TextsOf) -> di
         "person": {
             "email": person.email,
             "email_hash": person.email_hash,
+            "mailbox_hash": person.mailbox_hash,
             "name": person.name,
             "zone": person.zone,
             "hour": f"{person.hour:%H:%M}" if person.hour else None,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from course import audit, joining, ledger, suppressions
 from course.joining import Origin
 from course.models import Audit, Delivery, Enrollment, Subscriber
-from course.people import email_hash
+from course.people import email_hash, mailbox_hash
 from course.states import (
     OPEN_ENROLLMENT,
     OWN_WISH,
@@ -208,7 +208,7 @@ def change_address(session: Session, proven: Proof, now: datetime, *, hash_key: 
         return False
     hashed = email_hash(new, hash_key)
     person.new_email = None
-    if not _is_free(session, new, hashed) or not _renamed(session, person, new, hashed):
+    if not _is_free(session, new, hashed) or not _renamed(session, person, new, hash_key):
         return False
     _take_wishes_along(session, old_hash, hashed, now)
     _withhold_links(session, person.id, list(LinkPurpose), now)
@@ -223,11 +223,12 @@ def change_address(session: Session, proven: Proof, now: datetime, *, hash_key: 
     return True
 
 
-def _renamed(session: Session, person: Subscriber, email: str, hashed: str) -> bool:
+def _renamed(session: Session, person: Subscriber, email: str, hash_key: str) -> bool:
     """Somebody may sign up with that very address at this moment."""
     try:
         with session.begin_nested():
-            person.email, person.email_hash = email, hashed
+            person.email, person.email_hash = email, email_hash(email, hash_key)
+            person.mailbox_hash = mailbox_hash(email, hash_key)
             session.flush()
     except IntegrityError:
         session.refresh(person)

@@ -42,7 +42,7 @@ class SendLimit(BaseModel):
 
     def __str__(self) -> str:
         unit = next(name for name, window in _WINDOWS.items() if window == self.window)
-        return f"{self.count:,} a {unit}"
+        return f"{self.count:,} {'an' if unit == 'hour' else 'a'} {unit}"
 
 
 _WINDOWS = {
@@ -155,10 +155,13 @@ class Settings(BaseSettings):
     def _sign_ups(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        limits = parse_send_limits(value)
-        if len(limits) != 1 or limits[0].window < timedelta(hours=1):
+        try:
+            (limit,) = parse_send_limits(value)
+        except ValueError:
+            limit = None
+        if limit is None or limit.window < timedelta(hours=1):
             raise ValueError(f"{value!r} is not like 1200/hour (units: hour, day)")
-        return limits[0]
+        return limit
 
     @field_validator("check_mx", mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """Links: random tokens that are kept and work for years, signed ones that expire within days."""
 
+import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,20 +28,31 @@ class Signed:
 
 
 def sign(purpose: str, subject: int, now: datetime, keys: Sequence[str]) -> str:
-    """A token for one purpose, signed with the newest key."""
-    made: str = _serializer(purpose, keys).dumps([subject, int(now.timestamp())])
+    """A token for one purpose, signed with the newest key. It can be read by whoever has it, so the
+    subject is covered: from numbers that go up, a stranger could count people and mails."""
+    seconds = int(now.timestamp())
+    covered = subject ^ _cover(purpose, seconds, keys[0])
+    made: str = _serializer(purpose, keys[0]).dumps([covered, seconds])
     return made
 
 
 def unsign(purpose: str, token: str, keys: Sequence[str]) -> Signed | None:
     """What the token says, or None where it is not one of ours (any of the keys will do)."""
-    try:
-        subject, seconds = _serializer(purpose, keys).loads(token)
-        return Signed(int(subject), datetime.fromtimestamp(int(seconds), UTC))
-    except (BadSignature, ValueError, TypeError, OverflowError):
-        return None
+    for key in keys:
+        try:
+            covered, seconds = map(int, _serializer(purpose, key).loads(token))
+            subject = covered ^ _cover(purpose, seconds, key)
+            return Signed(subject, datetime.fromtimestamp(seconds, UTC))
+        except (BadSignature, ValueError, TypeError, OverflowError):
+            continue
+    return None
 
 
-def _serializer(purpose: str, keys: Sequence[str]) -> URLSafeSerializer:
-    # The library takes its keys oldest first and signs with the last.
-    return URLSafeSerializer(list(reversed(keys)), salt=f"minicourse.{purpose}")
+def _serializer(purpose: str, key: str) -> URLSafeSerializer:
+    return URLSafeSerializer(key, salt=f"minicourse.{purpose}")
+
+
+def _cover(purpose: str, seconds: int, key: str) -> int:
+    """Five bytes: more than anybody has of anything, and the link in a mail stays short."""
+    text = f"minicourse.{purpose}.cover:{seconds}"
+    return int.from_bytes(hmac.digest(key.encode(), text.encode(), "sha256")[:5])

@@ -130,12 +130,14 @@ def _turned_away(session: Session, settings: Settings, real: datetime) -> Iterat
     """Beyond what all networks together, or one domain, may have: either somebody floods the form
     from many places, or the limit is too low for a launch."""
     found = tallies.counts(session, real - timedelta(hours=1))
-    refused = sum(found.get(f"limited:{scope}", 0) for scope in (Scope.ALL, Scope.DOMAIN))
-    if refused > MOST_TURNED_AWAY:
-        what = (
-            f"{counted(refused, 'sign-up')} turned away within the hour: a flood, or SIGNUP_LIMIT "
-            f"is too low ({settings.signup_limit})"
-        )
+    of_all, of_domain = (found.get(f"limited:{scope}", 0) for scope in (Scope.ALL, Scope.DOMAIN))
+    if of_all + of_domain > MOST_TURNED_AWAY:
+        limit = settings.signup_limit
+        why = f"as all that SIGNUP_LIMIT allows ({limit}) were there"
+        if of_domain > of_all:
+            why = f"mostly as one domain had its share, a quarter of SIGNUP_LIMIT ({limit})"
+        turned_away = f"{counted(of_all + of_domain, 'sign-up')} turned away within the hour"
+        what = f"{turned_away}, {why}: a flood, or it is too low"
         yield Cause("sign-ups turned away", what, "minicourse status")
 
 

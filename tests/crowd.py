@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from course import cohorts
 from course.db import Database
 from course.models import Enrollment, Subscriber
-from course.people import email_hash
+from course.people import email_hash, mailbox_hash
 from course.states import EnrollmentState
 from course.tokens import new_token
 from tests.world import START
@@ -27,6 +27,7 @@ def enroll(
                 {
                     "email": email,
                     "email_hash": email_hash(email, hash_key),
+                    "mailbox_hash": mailbox_hash(email, hash_key),
                     "name": f"Person {number}",
                     "zone": zones[number % len(zones)],
                     "is_sandbox": True,

@@ -13,7 +13,7 @@ from course import cohorts, courses, events, installation, rollups, sources
 from course.courses import Live
 from course.enrollment import LEFT
 from course.models import Course, Delivery, Enrollment, Request, Revision, Subscriber
-from course.people import email_hash
+from course.people import email_hash, mailbox_hash
 from course.states import DeliveryState, EnrollmentState, MessageKind
 from course.webhooks import parse
 from tests.world import START, World
@@ -83,6 +83,7 @@ class Past:
         person = Subscriber(
             email=email if random.random() > 0.05 else None,
             email_hash=email_hash(email, self.world.hash_key),
+            mailbox_hash=mailbox_hash(email, self.world.hash_key),
             created_at=START,
         )
         session.add(person)

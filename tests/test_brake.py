@@ -34,7 +34,12 @@ def learners(world: World, number: int, *, due_in: timedelta | None, days: int =
         cohort = cohorts.find(session, "evergreen")
         first = (session.scalar(select(func.max(Subscriber.id))) or 0) + 1
         people = [
-            {"email": f"p{n}@example.org", "email_hash": str(n), "created_at": now}
+            {
+                "email": f"p{n}@example.org",
+                "email_hash": str(n),
+                "mailbox_hash": str(n),
+                "created_at": now,
+            }
             for n in range(first, first + number)
         ]
         ids = list(session.scalars(insert(Subscriber).returning(Subscriber.id), people))

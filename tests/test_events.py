@@ -65,7 +65,9 @@ class World:
             person = session.scalar(select(Subscriber).where(Subscriber.email == email))
             if person is None:
                 hashed = email_hash(email, HASH_KEY)
-                person = Subscriber(email=email, email_hash=hashed, created_at=SENT)
+                person = Subscriber(
+                    email=email, email_hash=hashed, mailbox_hash=hashed, created_at=SENT
+                )
                 session.add(person)
                 session.flush()
             enrolled = session.scalar(

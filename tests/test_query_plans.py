@@ -379,7 +379,8 @@ def gather(world: World) -> None:
 
 def people(session: Session) -> None:
     """One, and as many again and again."""
-    session.add(Subscriber(email="p1@example.org", email_hash="1", created_at=START))
+    first = Subscriber(email="p1@example.org", email_hash="1", mailbox_hash="1", created_at=START)
+    session.add(first)
     session.flush()
     count = 1
     while count < CROWD:
@@ -390,6 +391,7 @@ def people(session: Session) -> None:
             Subscriber,
             email=literal("p") + number + "@example.org",
             email_hash=number,
+            mailbox_hash=number,
             created_at=Subscriber.created_at,
         )
         count *= 2

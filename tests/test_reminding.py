@@ -6,13 +6,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from course import budgets, courses, enrollment, form_tokens, pruning, sources, tallies, watch
+from course import (
+    asking,
+    budgets,
+    courses,
+    enrollment,
+    form_tokens,
+    pruning,
+    sources,
+    tallies,
+    watch,
+)
 from course.budgets import Scope, Wish
 from course.caretaking import Caretaker
 from course.curriculum import COURSE_FILE
 from course.enrollment import Person
 from course.form_tokens import Purpose
 from course.models import Bucket, Cohort, Delivery, Tally, UsedToken
+from course.people import mailbox_hash
 from tests.world import HERE, START, World
 
 HOUR = timedelta(hours=1)
@@ -42,6 +53,18 @@ def test_a_reminder_goes_once_after_two_days(any_world: World) -> None:
         world.pass_time(hours=49)
     assert keys(world, asked) == ["confirm-1", "confirm-2"]
     assert len(world.provider.mails_to("kim@example.org")) == 2
+
+
+def test_a_rehearsal_whose_clock_jumps_sees_the_reminder(world: World) -> None:
+    caretaker = Caretaker(world.office)
+    asked = world.sign_up("kim@example.org")
+    world.tick()
+    for hours in (0, 49, 49):
+        world.pass_time(hours=hours)
+        caretaker.look()
+        world.tick()
+    assert world.clock.boot == 0
+    assert keys(world, asked) == ["confirm-1", "confirm-2"]
 
 
 def test_nobody_is_reminded_who_confirmed_or_refused_or_asked_again(world: World) -> None:
@@ -166,6 +189,42 @@ def test_three_ever_holds_for_who_refused_and_was_forgotten(world: World) -> Non
     assert len(world.rows()) == 3
 
 
+# One inbox, many addresses ------------------------------------------------------------------------
+
+
+def test_an_inbox_gets_three_a_day_and_ten_ever_whatever_addresses_it_has(
+    any_world: World,
+) -> None:
+    world = any_world
+    hashed = mailbox_hash("victim@gmail.com", world.hash_key)
+    variants = [f"{dotted}+{n}@{host}" for n in range(3) for dotted, host in GMAIL]
+    sent = []
+    for day in range(6):
+        for number, email in enumerate(variants):
+            world.sign_up(email.replace("+", f"+{day}-{number}-"))
+        world.tick()
+        sent.append(len(world.rows()))
+        world.pass_time(hours=25)
+    assert sent == [3, 6, 9, 10, 10, 10]
+    with world.database.reading() as session:
+        told = list(asking.used_up(session, "of no address", hashed))
+    assert len(told) == 1
+    assert told[0].startswith("10 confirmation mails went to this inbox, by all its addresses, the")
+    assert world.sign_up("victor@gmail.com") in {row.enrollment_id for row in world.rows()}
+
+
+GMAIL = (("victim", "gmail.com"), ("v.ictim", "gmail.com"), ("vic.tim", "googlemail.com"))
+
+
+def test_who_signs_up_with_two_plus_addresses_gets_both_mails_and_is_two_people(
+    world: World,
+) -> None:
+    ids = [world.sign_up(f"kim+{tag}@example.org") for tag in "ab"]
+    world.tick()
+    assert [len(world.provider.mails_to(f"kim+{tag}@example.org")) for tag in "ab"] == [1, 1]
+    assert all(world.confirm(number) for number in ids)
+
+
 # Swept -------------------------------------------------------------------------------------------
 
 
@@ -219,7 +278,12 @@ def test_the_operator_is_told_once_when_the_breaker_turns_many_away(any_world: W
     assert found() == []
     refuse(1, "limited:domain")
     assert found() == [
-        "51 sign-ups turned away within the hour: a flood, or SIGNUP_LIMIT is too low "
-        "(1,200 a hour)"
+        "51 sign-ups turned away within the hour, as all that SIGNUP_LIMIT allows (1,200 an hour) "
+        "were there: a flood, or it is too low"
+    ]
+    refuse(60, "limited:domain")
+    assert found() == [
+        "111 sign-ups turned away within the hour, mostly as one domain had its share, a quarter "
+        "of SIGNUP_LIMIT (1,200 an hour): a flood, or it is too low"
     ]
     assert found(at=2 * HOUR) == []

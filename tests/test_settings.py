@@ -89,7 +89,7 @@ def test_what_guards_the_form_is_read_and_what_is_none_is_named(home: Path) -> N
     settings = Settings.load()
     assert [str(each) for each in settings.trusted_proxies] == ["127.0.0.0/8", "::1/128"]
     assert (settings.signup_origins, settings.check_mx) == ((), False)
-    assert str(settings.signup_limit) == "1,200 a hour"
+    assert str(settings.signup_limit) == "1,200 an hour"
     (home / ".env").write_text(
         "TRUSTED_PROXIES=10.1.2.3, 2001:db8::/32\nSIGNUP_LIMIT=5000/day\nCHECK_MX=on\n"
         "SIGNUP_ORIGINS=https://WWW.Example.com/, https://example.com:443,http://127.0.0.1:80\n"
@@ -115,6 +115,14 @@ def test_what_guards_the_form_is_read_and_what_is_none_is_named(home: Path) -> N
         "SIGNUP_ORIGINS: 'https://example.com/path' is not an origin; write it like https://www.",
     ):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("given", ["0", "0/hour", "5/minute", "1/hour,2/day", "many"])
+def test_what_is_no_limit_of_sign_ups_is_told_with_one_that_is(home: Path, given: str) -> None:
+    (home / ".env").write_text(f"SIGNUP_LIMIT={given}\n")
+    told = f"SIGNUP_LIMIT: '{given}' is not like 1200/hour \\(units: hour, day\\)"
+    with pytest.raises(SettingsError, match=told):
+        Settings.load()
 
 
 @pytest.mark.parametrize(

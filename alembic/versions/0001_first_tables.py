@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("email", sa.String(length=320), nullable=True),
         sa.Column("email_hash", sa.String(length=64), nullable=False),
+        sa.Column("mailbox_hash", sa.String(length=64), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=True),
         sa.Column("hour", sa.Time(), nullable=True),
@@ -76,6 +77,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("subscriber", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_subscriber_email_hash"), ["email_hash"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_subscriber_mailbox_hash"), ["mailbox_hash"], unique=False
+        )
 
     op.create_table(
         "alert",
@@ -739,6 +743,7 @@ def downgrade() -> None:
 
     op.drop_table("audit")
     with op.batch_alter_table("subscriber", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_subscriber_mailbox_hash"))
         batch_op.drop_index(batch_op.f("ix_subscriber_email_hash"))
 
     op.drop_table("subscriber")

@@ -2,12 +2,16 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import click
+from pydantic import SecretStr
+from sqlalchemy.orm import Session
 
-from course import explaining, finding
+from course import asking, explaining, finding
 from course.commands.context import (
     WIDTH,
+    Context,
     address,
     json_option,
     limit_option,
@@ -19,8 +23,10 @@ from course.commands.context import (
     say_if_cut,
     short_time,
 )
+from course.errors import InvalidInputError, NotFoundError
 from course.explaining import Explanation, Told
 from course.lives import Entry
+from course.people import email_hash, mailbox_hash, parse_email
 from course.subscribers import Line
 
 
@@ -58,7 +64,7 @@ def find(text: str, limit: int | None, as_json: bool) -> None:
     """
     context = load()
     rows = row_limit(limit, as_json)
-    with context.raw_database.reading() as session:
+    with context.raw_database.reading() as session, _or_why_not(session, context, text):
         found = finding.find(session, text, limit=rows)
     if as_json:
         print_json(found)
@@ -81,7 +87,7 @@ def explain(email: str, course: str | None, as_json: bool) -> None:
       minicourse subscriber explain kim@example.com
     """
     context = load()
-    with context.raw_database.reading() as session:
+    with context.raw_database.reading() as session, _or_why_not(session, context, email):
         found = explaining.explain(
             session,
             email,
@@ -95,6 +101,29 @@ def explain(email: str, course: str | None, as_json: bool) -> None:
         return
     for line in _sentences(found):
         click.echo(line)
+
+
+@contextmanager
+def _or_why_not(session: Session, context: Context, text: str) -> Iterator[None]:
+    """Of an address that nobody has any more, there may be more to say than that."""
+    try:
+        yield
+    except NotFoundError:
+        spent = _used_up(session, context.settings.hash_key, text)
+        if not spent:
+            raise
+        raise NotFoundError(f"Nobody is {text.strip()!r}. {' '.join(spent)}") from None
+
+
+def _used_up(session: Session, key: SecretStr | None, text: str) -> list[str]:
+    try:
+        email = parse_email(text, sandbox=True)
+    except InvalidInputError:
+        return []
+    if key is None:
+        return []
+    secret = key.get_secret_value()
+    return list(asking.used_up(session, email_hash(email, secret), mailbox_hash(email, secret)))
 
 
 def _sentences(found: Explanation) -> Iterator[str]:

@@ -105,7 +105,10 @@ def _add(session: Session, cohort: str, person: Person, kept: list[str], context
     if state is EnrollmentState.PENDING:
         if is_mailed:
             return f"gets a confirmation mail; {_begins(session, found, context)}"
-        return "was asked already; one confirmation goes a day, three ever"
+        return (
+            "was asked already; one confirmation goes a day, three ever, and to an inbox ten. "
+            f"See: minicourse subscriber explain {person.email}"
+        )
     return f"is {state} already; a mail that says so goes at most once a day"
 
 

@@ -79,7 +79,7 @@ def send_again(token: str) -> Response:
         found, live, _ = confirmation_of(session, token)
         if found.state != EnrollmentState.PENDING:
             return ask(token)
-        return _show("sent_again", found, live, sent=sent)
+        return _show("sent_again", found, live, sent=sent, contact=site().contact(live))
 
 
 def _show_door(found: Enrollment, live: Live, placed: Placed, now: datetime) -> Response:

@@ -3,11 +3,12 @@ a script or a browser that fills in by itself lacks: they press once more. Only 
 too often, or by a robot, is refused, and that looks as success does."""
 
 import logging
+import string
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
@@ -56,7 +57,7 @@ def form_token(purpose: Purpose = Purpose.FORM) -> str:
 def judge(session: Session, proof: Proof, email: str) -> Verdict:
     """In the transaction of the sign-up, which it ends with: what this one may be.
 
-    A robot pays from its own network alone, so that it cannot use up what is for all.
+    A robot pays from its own network alone.
     """
     real = site().clock.real()
     is_ours = form_tokens.use(session, proof.token, real, site().secret_keys)
@@ -64,11 +65,9 @@ def judge(session: Session, proof: Proof, email: str) -> Verdict:
         verdict = Verdict.FOREIGN if request.is_json else Verdict.ONCE_MORE
         tallies.note(session, verdict, real)
         return verdict
-    wishes = budgets.sign_up_wishes(visitor_network(), email)
-    limits = site().limits
-    full = budgets.spend(
-        session, wishes[: 1 if proof.trap else None], real, site().hash_key, limits
-    )
+    network, limits = visitor_network(), site().limits
+    wishes = budgets.robot_wishes(network) if proof.trap else budgets.sign_up_wishes(network, email)
+    full = budgets.spend(session, wishes, real, site().hash_key, limits)
     verdict = Verdict.HONEYPOT if proof.trap else Verdict.LIMITED if full else Verdict.TAKEN
     name = f"{verdict}:{full}" if verdict is Verdict.LIMITED else verdict
     tallies.note(session, name, real)
@@ -142,16 +141,18 @@ def _warn_of_proxy(address: str) -> None:
 
 
 def known_origin() -> str | None:
-    """The configured origin whose script sends this."""
-    given = request.headers.get("Origin")
-    return given if given in site().settings.signup_origins else None
+    """The configured origin, or our own, whose script sends this."""
+    given, settings = request.headers.get("Origin"), site().settings
+    return given if given in (*settings.signup_origins, origin_of(settings.public_url)) else None
 
 
 def known_address(url: str) -> str | None:
     """The address to go on to, if it is on a configured origin; browsers read a backslash as a
-    slash, and leave out what does not print."""
-    if not url.isprintable() or not url.isascii() or "\\" in url or " " in url:
+    slash, and leave out what does not print. Letters beyond ASCII go as a browser sends them; in
+    the name of a host they make it none that is configured."""
+    if not url.isprintable() or "\\" in url or " " in url:
         return None
+    url = quote(url, safe=string.printable)
     try:
         parts = urlsplit(url)
         is_known = "@" not in parts.netloc and origin_of(url) in site().settings.signup_origins

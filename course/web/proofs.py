@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from course import audit, correcting, courses, erasures, privacy, proving, tokens, wiping
 from course.correcting import Wishes
 from course.courses import Live
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, UnsendableError
 from course.packing import LINK
-from course.people import clean, mask, parse_email
+from course.people import clean, mask, parse_email, shown
 from course.proving import Asked, Proof
 from course.states import LinkPurpose
 from course.web.errors import LinkNotFound
@@ -152,14 +152,15 @@ def _readdress(session: Session, proven: Proof, live: Live, now: datetime) -> Re
     given = clean(request.form.get("email", ""))
     try:
         email = parse_email(given)
-    except InvalidInputError:
-        return _form(proven, live, given=given, error="no_email", status=400)
+    except InvalidInputError as error:
+        what = "unsendable" if isinstance(error, UnsendableError) else "no_email"
+        return _form(proven, live, given=given, error=what, status=400)
     if email == proven.person.email:
         return _form(proven, live, given=given, error="same_email", status=400)
     asked = proving.ask_new_address(session, proven, email, now, hash_key=site().hash_key)
     if asked is Asked.OFTEN:
         return _form(proven, live, given=given, error="often", status=429)
-    return _done(proven, live, new=email)
+    return _done(proven, live, new=shown(email))
 
 
 def _move(session: Session, proven: Proof, live: Live, now: datetime) -> Response:

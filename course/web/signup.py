@@ -9,10 +9,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from course import enrollment, fields, installation, mx, typos
 from course.consents import agreement
 from course.enrollment import Origin, Person
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, UnsendableError
 from course.fields import InvalidFieldError
 from course.form_tokens import Purpose
-from course.people import clean, domain_of, parse_email
+from course.people import clean, domain_of, parse_email, shown
 from course.urls import origin_of
 from course.web import guard, zones
 from course.web.doors import Door, find_door
@@ -45,6 +45,7 @@ class Mailed:
     sender_name: str
     sender_email: str
     subject: str
+    contact: str  # for whom no mail reaches
 
 
 @signup.get("/c/<slug>/signup")
@@ -58,10 +59,12 @@ def sign_up(slug: str) -> WerkzeugResponse:
     form = read_form()
     try:
         email = parse_email(form.email)
+    except UnsendableError:
+        return _refuse(slug, form, "error_unsendable")
     except InvalidInputError:
-        return _refuse(slug, form)
+        return _refuse(slug, form, "error_email" if clean(form.email) else "error_empty")
     if site().settings.check_mx and mx.is_missing(domain_of(email)):
-        return _refuse(slug, form, missing=domain_of(email))
+        return _refuse(slug, form, "error_domain")
     try:
         said = _said(slug, form)
     except InvalidFieldError as error:
@@ -77,7 +80,8 @@ def sign_up(slug: str) -> WerkzeugResponse:
         return redirect(go_on, 303)
     subject = site().confirmation_subject(door.live)
     sender = door.live.curriculum.sender
-    mailed = Mailed(email, sender.name, sender.email or site().settings.mail_from, subject)
+    address = sender.email or site().settings.mail_from
+    mailed = Mailed(shown(email), sender.name, address, subject, site().contact(door.live))
     return _say_json(door, mailed) if wants_json() else _say(door, mailed, form)
 
 
@@ -110,14 +114,12 @@ def _refuse_field(slug: str, form: Form, error: InvalidFieldError) -> Response:
     return response
 
 
-def _refuse(slug: str, form: Form, missing: str = "") -> Response:
+def _refuse(slug: str, form: Form, why: str) -> Response:
     with site().database.reading() as session:
         door = find_door(session, slug, form.cohort)
         words = site().texts(door.live.curriculum.language)["signup"]
         given = clean(form.email)
-        message = words["error_email"] % {"given": given} if given else words["error_empty"]
-        if missing:
-            message = words["error_domain"] % {"domain": missing}
+        message = words[why] % {"given": given, "domain": domain_of(given)}
         if not wants_json():
             return show_course(door, replace(form, email=given), message)
     response = jsonify(error=message, field="email")
@@ -154,9 +156,9 @@ def _ask_once_more(door: Door, form: Form, email: str) -> Response:
         words = site().texts(door.live.curriculum.language)["once_more"]
         answer = {"status": "one more step", "message": words["json"], "page": _page_of(door)}
         return make_response(jsonify(answer), 202)
-    shown = replace(form, name=clean(form.name), email=email)
+    kept = replace(form, name=clean(form.name), email=shown(email))
     again = guard.form_token(Purpose.AGAIN)
-    return page("once_more", live=door.live, form=shown, token=again)
+    return page("once_more", live=door.live, form=kept, token=again)
 
 
 def _origin(door: Door, form: Form) -> Origin:

@@ -65,6 +65,11 @@ class Site:
             return live
         return self._published[slug, content_hash]
 
+    def contact(self, live: Live) -> str:
+        """Where an answer to the course's mails goes, for those whom none reaches."""
+        sender, here = live.curriculum.sender, self.settings
+        return sender.reply_to or here.mail_reply_to or sender.email or here.mail_from
+
     def confirmation_subject(self, live: Live) -> str:
         """The subject to look for in the inbox, made once as well."""
         if live.revision_id not in self._subjects:

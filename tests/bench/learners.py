@@ -111,6 +111,7 @@ def _subscribers(session: Session, count: int) -> dict[str, Any]:
     return {
         "email": literal("learner.") + number + literal("@example.org"),
         "email_hash": _random_hex(session) + _random_hex(session),
+        "mailbox_hash": _random_hex(session) + _random_hex(session),
         "name": literal("Robin ") + number,
         "zone": case(zones, value=numbers.c.i % len(ZONES), else_=null()),
         "is_sandbox": literal(True),

@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from sqlalchemy import select, update
 
+from course import pruning
 from course.models import Audit, Consent, Enrollment
 from course.states import SuppressionReason
 from course.suppressions import add as suppress
@@ -44,6 +45,30 @@ def test_adding_twice_does_not_mail_twice(world: World, minicourse: Minicourse) 
     minicourse(*add)
     assert "was asked already" in minicourse(*add).out
     assert len(world.rows()) == 1
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_of_an_address_that_used_up_its_mails_it_is_said_what_to_do(
+    world: World, minicourse: Minicourse, is_forgotten: bool
+) -> None:
+    for _ in range(4):
+        asked = world.sign_up("kim@example.com")
+        if not is_forgotten:
+            world.leave(asked)
+        world.pass_time(days=2)
+    if is_forgotten:
+        world.pass_time(days=60)
+        pruning.prune(world.database, world.clock.course)
+    told = minicourse("subscriber", "explain", "kim@example.com")
+    words = " ".join((told.err or told.out).split())
+    assert (
+        "3 confirmation mails for job-search went to this address, the last on 2027-01-18, and "
+        "none was answered: it gets no more. Who asks you for the course comes in by: minicourse "
+        "subscriber import FILE --cohort job-search/NAME --confirmed --source WORDS"
+    ) in words
+    found = minicourse("subscriber", "find", "kim@example.com")
+    assert ("the last on 2027-01-18" in found.err) == is_forgotten
+    assert "No subscriber" in minicourse("subscriber", "explain", "ann@example.com").err
 
 
 def test_adding_someone_who_takes_part_says_so(world: World, minicourse: Minicourse) -> None:

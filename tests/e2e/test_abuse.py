@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 
+from course.budgets import LIMITS, Scope
 from course.models import Delivery, Enrollment
 from tests.web.conftest import COURSE, World, app, home, keys, world
 
@@ -43,6 +44,20 @@ def test_ten_thousand_sign_ups_from_few_networks_lead_to_a_bounded_number_of_mai
     mails = world.rows(Delivery)
     assert NETWORKS * 40 <= len(mails) - len(got_through) <= MOST
     assert len(world.rows(Enrollment)) == len(mails)
+
+
+def test_a_customer_s_ipv6_cannot_keep_a_visitor_from_a_great_provider_s_domain(
+    world: World,
+) -> None:
+    for number in range(1000):
+        network = f"2001:db8:7:{number:x}::9"
+        victim = f"victim.{number}x@gmail.com"
+        assert post(world, victim, network, world.form_token()) == 202, "it looks like success"
+    mails = len(world.rows(Delivery))
+    assert mails <= LIMITS[Scope.SITE].burst
+    assert post(world, "visitor@gmail.com", "203.0.113.9", world.form_token()) == 202
+    assert world.enrollment("visitor@gmail.com") is not None
+    assert len(world.rows(Delivery)) == mails + 1
 
 
 def test_one_victim_gets_one_mail_however_often_and_from_wherever(world: World) -> None:

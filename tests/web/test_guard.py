@@ -310,6 +310,12 @@ def test_json_of_a_site_that_is_not_ours_is_led_to_the_page(world: World) -> Non
     assert verdicts(world) == {"foreign": 4}
 
 
+def test_json_of_our_own_pages_is_taken(world: World) -> None:
+    answer = world.sign_up_by_script({"email": "ada@example.org"}, "http://127.0.0.1:8000")
+    assert answer.json["status"] == "confirmation sent"
+    assert world.enrollment() is not None
+
+
 def test_json_with_a_form_s_token_is_taken_from_anywhere(world: World) -> None:
     body = {"email": "ada@example.org", "token": world.form_token()}
     assert world.sign_up_by_script(body, "https://evil.example").json["status"] != "one more step"
@@ -343,6 +349,13 @@ def test_a_form_may_go_on_to_a_configured_site(world: World, address: str) -> No
     assert world.enrollment() is not None
     refused = send(world, token=world.form_token(), next=address, website="x")
     assert (refused.status_code, refused.headers["Location"]) == (303, address)
+
+
+def test_letters_beyond_ascii_go_on_as_a_browser_sends_them(world: World) -> None:
+    answer = send(world, token=world.form_token(), next=f"{AUTHOR}/danke-schön?für=ä%20b#é")
+    assert answer.status_code == 303
+    sent = f"{AUTHOR}/danke-sch%C3%B6n?f%C3%BCr=%C3%A4%20b#%C3%A9"
+    assert answer.headers["Location"] == sent
 
 
 @pytest.mark.parametrize(

@@ -663,6 +663,7 @@ def test_links_to_the_old_address_end_with_the_change(world: World) -> None:
     [
         ("", "is not a complete e-mail address"),
         ("nonsense", "is not a complete e-mail address"),
+        ("kïm@example.org", "We cannot send to “kïm@example.org”"),
         ("ada@example.org", "Your mails come to ada@example.org already."),
     ],
 )

@@ -48,7 +48,7 @@ def test_the_answer_offers_the_form_again_with_everything_kept(world: World) -> 
     assert text.count('name="zone" value="Asia/Tokyo"') == 2
     assert text.count('name="name" value="Ada L."') == 2
     assert "Wrong address?" in text
-    assert "Send again" in text
+    assert "Ask again" in text
 
 
 def test_in_a_sandbox_the_answer_leads_to_its_inbox(world: World) -> None:
@@ -90,6 +90,10 @@ def test_a_cohorts_own_page_is_named_as_the_source(world: World) -> None:
         ("ada@example.org, eve@example.org", "is not a complete e-mail address."),
         ("ada\r\nBcc: eve@example.org", "“ada Bcc: eve@example.org” is not a complete"),
         ("a" * 400 + "@example.org", "is not a complete e-mail address."),
+        ("kïm@example.net", "We cannot send to “kïm@example.net”"),
+        ("用户@例え.jp", "We cannot send to “用户@例え.jp”"),
+        ('"quoted name"@example.net', 'We cannot send to “"quoted name"@example.net”'),
+        ("a" * 65 + "@example.org", "We cannot send to “aaa"),
     ],
 )
 def test_a_bad_address_is_named_beside_its_field_and_nothing_is_kept(
@@ -104,6 +108,25 @@ def test_a_bad_address_is_named_beside_its_field_and_nothing_is_kept(
     assert 'value="Ada L."' in text
     assert '<option value="Asia/Tokyo" selected>' in text
     assert world.contents() == before
+
+
+def test_an_international_domain_is_shown_in_its_own_letters(world: World) -> None:
+    email = "kim@xn--exmple-cua.net"
+    for typed in ("kim@exämple.net", email):
+        answer = world.sign_up(typed)
+        assert "kim@exämple.net" in answer.text
+        assert "xn--" not in answer.text
+    assert [person.email for person in world.rows(Subscriber)] == [email]
+    assert "k…@exämple.net" in world.client.get(world.confirm_link(email)).text
+    assert world.sign_up("a" * 64 + "@example.org").status_code == 202
+
+
+def test_the_page_says_what_to_do_when_nothing_comes_and_promises_nothing(world: World) -> None:
+    first, again = (world.sign_up().text for _ in range(2))
+    for shown in (first, again):
+        assert f"write to {world.settings.mail_from}" in shown
+        assert "asking again helps from tomorrow on" in shown
+        assert "Send again" not in shown
 
 
 def test_an_unknown_zone_falls_back_silently(world: World) -> None:
