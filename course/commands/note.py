@@ -34,6 +34,7 @@ from course.holds import Scope
 from course.note_file import NoteFile
 from course.notes import Audience, Chosen, Line, Moment
 from course.office import site_of
+from course.plain_files import Folder
 from course.selecting import Selection
 from course.sources import Source
 from course.states import HoldKind, HoldScope
@@ -409,11 +410,7 @@ def cancel(name: str, dry_run: bool, yes: bool) -> None:
 
 
 def _read(file: Path) -> NoteFile:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{file} is not UTF-8 text; save it as UTF-8") from None
-    return note_file.parse(file.name, text, where=_where(file))
+    return note_file.parse(file.name, Folder(file.parent).text(file), where=_where(file))
 
 
 def _where(file: Path) -> str:

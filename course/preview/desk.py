@@ -81,7 +81,7 @@ class Desk:
         digest = sha256()
         for path in sorted(self._watched()):
             try:
-                found = path.stat()
+                found = path.lstat()  # no link is followed
             except OSError:  # an editor is just putting it in its place
                 continue
             digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
