@@ -26,6 +26,7 @@ PURE = {
         "machines",
         "markdown",
         "merging",
+        "nesting",
         "note_file",
         "people",
         "rendering",
