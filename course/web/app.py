@@ -51,8 +51,8 @@ def create_app(
     with database.reading() as session:
         installation.check(session, settings)
     app = Web(__name__)
-    # `/c/bread/` is `/c/bread`, and `//` is a mistake. Werkzeug would redirect, to the host that the
-    # request claims to have been sent to.
+    # `/c/bread/` is `/c/bread`, and `//` is a mistake. Werkzeug would redirect, to the host that
+    # the request claims to have been sent to.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
