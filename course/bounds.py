@@ -157,15 +157,32 @@ def _range(*bounds: int) -> range:
 def _counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
     """That filter or test, which pays for what it reads and for what it makes."""
     foresee = _FORESEEN.get(name, _nothing)
+    place = _ATTRIBUTE_AT.get(name)
     at = 1 if hasattr(work, "jinja_pass_arg") else 0  # Jinja's own argument stands in front
 
     @functools.wraps(work)
     def counted(*args: Any, **kwargs: Any) -> Any:
         charge(weigh(args[at:]) + weigh(kwargs))
+        if place is not None:
+            _require_public(kwargs.get("attribute", [*args[at:], *[None] * place][place]))
         foresee(*args[at:], **kwargs)
         return _weighed(work(*args, **kwargs))
 
     return counted
+
+
+# Filters that look into each value, and which of their arguments names the attribute.
+_ATTRIBUTE_AT = {
+    **dict.fromkeys(("groupby", "map", "rejectattr", "selectattr", "sum"), 1),
+    **dict.fromkeys(("join", "max", "min", "unique"), 2),
+    "sort": 3,
+}
+
+
+def _require_public(attribute: Any) -> None:
+    """What `value.__class__` is refused for, these filters would leave out without a word."""
+    if isinstance(attribute, str) and any(n.startswith("_") for n in attribute.split(".")):
+        raise SecurityError(f"access to attribute {attribute!r} is unsafe.")
 
 
 # Whatever does more than to read its arguments once is paid for beforehand ------------------------

@@ -43,7 +43,23 @@ SHORTEST_RETENTION_DAYS = 30
 M = TypeVar("M", bound=BaseModel)  # a table of the file
 
 
+def _shortened(value: str) -> str:
+    return repr(value if len(value) <= 60 else f"{value[:59]}…")
+
+
+# Marks that turn the text after them around, in titles and beyond (Unicode's UAX 9).
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def _not_turned(value: str) -> str:
+    if found := _TURNING.search(value):
+        mark = f"U+{ord(found[0]):04X}"
+        raise ValueError(f"holds an invisible mark that turns text around ({mark}); remove it")
+    return value
+
+
 def _one_line(value: str) -> str:
+    _not_turned(value)
     if not value.isprintable():
         raise ValueError("must be one line; put it in quotes on the line of its key")
     return value
@@ -100,10 +116,37 @@ class Tracking(Table):
     opens: bool = False
 
 
+# These stand in style sheets and attributes: nothing in them may end what they stand in.
+_TYPEFACE = re.compile(r"""[\w -]+|'[\w -]+'|"[\w -]+\"""")
+_LOGO = re.compile(r"https?://[\w.-]+(?::\d{1,5})?(?:/[\w.~:/?#@!$&*+,;=%-]*)?")
+_LONGEST_BRAND = 500
+
+
 class Brand(Table):
     color: str = "#0b6e4f"
     logo: str = ""
     font: str = ""
+
+    @field_validator("logo")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not (len(value) <= _LONGEST_BRAND and _LOGO.fullmatch(value)):
+            raise ValueError(
+                f"{_shortened(value)} is no picture’s address; write it like "
+                "https://example.com/logo.png, with %22 for a quote and %20 for a blank"
+            )
+        return value
+
+    @field_validator("font")
+    @classmethod
+    def _typefaces(cls, value: str) -> str:
+        names = [name.strip(" ") for name in value.split(",")]
+        if value and not (len(value) <= _LONGEST_BRAND and all(map(_TYPEFACE.fullmatch, names))):
+            raise ValueError(
+                f"{_shortened(value)} is no list of typefaces; "
+                "write it like Verdana, 'Times New Roman', serif"
+            )
+        return value
 
     @field_validator("color")
     @classmethod
@@ -196,8 +239,8 @@ def _field_names(found: dict[str, Field]) -> dict[str, Field]:
 
 
 class CourseFile(Table):
-    title: str = pydantic.Field(min_length=1)
-    description: str = pydantic.Field(min_length=1)
+    title: Line = pydantic.Field(min_length=1)
+    description: Annotated[str, AfterValidator(_not_turned)] = pydantic.Field(min_length=1)
     language: str = "en"
     sender: Sender
     schedule: Schedule

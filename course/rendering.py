@@ -19,7 +19,7 @@ from css_inline import CSSInliner
 from jinja2 import nodes
 from markupsafe import Markup
 
-from course import bounds, curriculum, fields, front_matter, markdown
+from course import bounds, curriculum, fields, front_matter, markdown, nesting
 from course.curriculum import Course, Lesson
 from course.dates import Dates, zone_name
 from course.errors import CourseError, NotFoundError, TemplateError
@@ -194,6 +194,8 @@ class Message:
 
     def _html(self, context: Mapping[str, Any], key: Key) -> str:
         body = self._fitting(markdown.to_html(self._rendered_body(Part.HTML, key)))
+        if fault := nesting.fault(body):
+            raise refused(self._draft.body.file, self._draft.body.line, fault)
         title = _one_line(self._title[Part.HTML].render(context, key))
         preheader = _one_line(self._preheader.render(context, key))
         # All three were made by autoescaping templates or by Markdown; values come in later.

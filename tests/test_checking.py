@@ -1,6 +1,8 @@
 """A course looked over: what is wrong is found with file and line, what is well is left alone."""
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from course import course_file, curriculum, scaffold, sources
-from course.checking import Finding, Rule, Severity, check, contrast, folder, online, survey
+from course.checking import (
+    Finding,
+    Rule,
+    Severity,
+    check,
+    contrast,
+    folder,
+    online,
+    scanning,
+    survey,
+)
 from course.checking.links import Link, judge
 from course.checking.page import read as read_page
 from course.errors import InvalidInputError, RefusedError
@@ -149,7 +161,7 @@ BROKEN: list[tuple[dict[str, str | None], list[str]]] = [
     (lesson("![A loaf](a.png)"), ["03-third.md:6 image-address"]),
     (
         {"course.toml": TOML.replace('logo = ""', 'logo = "a.png"')},
-        [line("course.toml", "logo =") + " image-address"],
+        [line("course.toml", "logo =") + " course"],
     ),
     # placeholders
     (lesson("Text.\n\nTODO: an example"), ["03-third.md:8 placeholder"]),
@@ -511,3 +523,143 @@ def test_a_check_never_raises_whatever_the_files_contain(
     for one in check(Source("bread", Path("bread"), files, None), SITE):
         assert isinstance(one, Finding)
         assert one.line >= 1
+
+
+def with_brand(key: str, value: str) -> dict[str, str | None]:
+    """The sample's course.toml with another value there."""
+    was = next(text for text in TOML.splitlines() if text.startswith(f"{key} ="))
+    return {"course.toml": TOML.replace(was, f"{key} = {json.dumps(value)}")}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("color", "#fff; } body { display: none"),
+        ("color", "red"),
+        ("font", "Arial</style><h1>INJ</h1>"),
+        ("font", "Arial; } x { y: z }"),
+        ("font", 'Arial", "x'),
+        ("font", "'Arial"),
+        ("font", "Arial\n, x"),
+        ("font", "url(https://e.example)"),
+        ("font", "x, " * 200 + "x"),
+        ("logo", 'https://e.example/"onerror=x'),
+        ("logo", "https://e.example/'onerror=x"),
+        ("logo", "https://e.example/ onerror=x"),
+        ("logo", "https://e.example/<b>"),
+        ("logo", "https://e.example/a\\b"),
+        ("logo", "javascript:alert(1)"),
+        ("logo", "data:image/svg+xml,x"),
+        ("logo", "//e.example/a.png"),
+        ("logo", "https://" + "e" * 600),
+    ],
+)
+def test_a_brand_that_breaks_out_of_its_place_is_refused(key: str, value: str) -> None:
+    [one] = found(**with_brand(key, value))
+    assert (one.rule, one.severity) == (Rule.COURSE, Severity.ERROR)
+    assert told([one]) == [line("course.toml", f"{key} =") + " course"]
+    assert "write it like" in one.what
+    assert "\n" not in one.what
+    assert value[:12].split("\n")[0] in one.what.replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("font", "Charter, 'Source Sans 3', \"Noto Sans\", serif"),
+        ("font", "ＭＳ Ｐゴシック, sans-serif"),
+        ("logo", "https://www.example.com/a/logo-1.png?v=2&w=3%20"),
+    ],
+)
+def test_a_usual_brand_is_well(key: str, value: str) -> None:
+    assert found(**with_brand(key, value)) == []
+
+
+def test_a_brand_that_nobody_can_see_is_warned_of() -> None:
+    [one] = found(**with_brand("color", "#ffffff"))
+    assert (one.rule, one.severity) == (Rule.CONTRAST, Severity.WARNING)
+    assert told([one]) == [line("course.toml", "color =") + " contrast"]
+    assert "1.0 : 1" in one.what
+
+
+@pytest.mark.parametrize("key", ["title", "description"])
+@pytest.mark.parametrize("mark", ["\u202e", "\u202a", "\u2066"])
+def test_a_mark_that_turns_text_around_is_refused_by_name(key: str, mark: str) -> None:
+    [one] = found(**with_brand(key, f"Bread{mark}gnp.exe"))
+    assert f"U+{ord(mark):04X}" in one.what
+    assert mark not in one.what
+
+
+# Each of these begins something that never ends. The slow ones are many seconds together.
+HOSTILE = [
+    "`",
+    "``` ",
+    "[a](",
+    "*",
+    "<",
+    "<!--",
+    "<style ",
+    "<b></x>",
+    "</b>",
+    ">",
+    "(",
+    " ",
+    "{# ",
+]
+HOSTILE_TOO = ["`` ` ", "[", "![", "*a ", "_a", "<style>", "<img ", "<b>", "<i id=a>", "> ", "&"]
+HOSTILE_TOO += ["&#", "\n", "{", "\\", "- a\n  - b\n", "=\n", "[ insert ", "a|", "@media "]
+
+
+@pytest.mark.parametrize(
+    "mark", [*HOSTILE, *(pytest.param(mark, marks=pytest.mark.e2e) for mark in HOSTILE_TOO)]
+)
+def test_a_hundred_thousand_letters_of_one_kind_are_looked_over_soon(mark: str) -> None:
+    """By counting, not in squares: some of these took minutes, and one the whole process."""
+    text = (mark * 100_000)[:100_000]
+    began = time.process_time()
+    for where in ({"03-third.md": lesson("")["03-third.md"] + text}, {"about.md": text[:49_000]}):
+        found(**where)
+    assert time.process_time() - began < 30
+
+
+@pytest.mark.parametrize("mark", ["{# ", "```\n", "`", "``` ` ", "{{", "{% "])
+def test_code_is_found_in_steps_that_grow_with_the_text(mark: str) -> None:
+    text = (mark * 1_000_000)[:1_000_000]
+    began = time.process_time()
+    for scan in (scanning.without_code, scanning.without_jinja):
+        assert len(scan(text)) <= len(text)
+    assert time.process_time() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a `TODO` b", "a        b"),
+        ("a ``TO`DO`` b", "a           b"),
+        ("a `TODO b", "a `TODO b"),
+        ("a `x\n\nTODO` b", "a `x\n\nTODO` b"),
+        ("```\nTODO\n```\nb", "   \n    \n   \nb"),
+        ("~~~~ py\nTODO\n~~~\n~~~~\nb", "       \n    \n   \n    \nb"),
+        ("```x``` b", "        b"),
+        ("a {# TODO #} b {# c", "a            b {# c"),
+    ],
+)
+def test_code_and_comments_are_blank_and_keep_their_lines(text: str, left: str) -> None:
+    assert scanning.without_code(text) == left
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<b>" * 20_000, "<div>" * 30_000, "<p>x</p><i id=a>" * 9_000, "<em><b>" * 20 + "x"],
+    ids=["words", "blocks", "begun again", "a few"],
+)
+def test_html_that_is_nested_without_end_is_refused_before_it_ends_the_process(body: str) -> None:
+    [one] = [each for each in found(**lesson(body)) if each.rule is Rule.TEMPLATE]
+    assert "nested too deeply" in one.what
+    assert one.file.endswith("03-third.md")
+
+
+def test_html_as_people_write_it_is_not_nested_too_deeply() -> None:
+    rows = "<tr><td><p>One<td>Two <b>words</b><br>" * 300
+    body = f"<table>{rows}</table>\n\n<ul>{'<li>x' * 300}</ul>\n"
+    assert not [each for each in found(**lesson(body)) if "deeply" in each.what]

@@ -27,6 +27,7 @@ PURE = {
         "machines",
         "markdown",
         "merging",
+        "nesting",
         "notation",
         "note_file",
         "people",
@@ -35,7 +36,7 @@ PURE = {
     "samples",
     *("states", "timing", "tokens", "typos", "webhooks", "wording"),
 }
-ADAPTERS = {"client", "db", "models", "mailer", "mx", "sources", "wire"}
+ADAPTERS = {"client", "db", "models", "mailer", "mx", "plain_files", "sources", "wire"}
 EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor", "logs"}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 

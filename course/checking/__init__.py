@@ -8,17 +8,21 @@ disk, `online.probe` for links on the web.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from course import markdown
-from course.checking import links, page, texts
+from course import markdown, nesting
+from course.checking import contrast, links, page, texts
 from course.checking.findings import Finding, Rule, Severity, in_order
 from course.checking.links import Link
 from course.checking.mails import Trial
 from course.checking.reading import Reading, read
-from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME
+from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, LONGEST_OF
+from course.front_matter import line_of
 from course.rendering import Site
 from course.sources import Source
 
 __all__ = ["Finding", "Link", "Rule", "Severity", "Survey", "check", "survey"]
+
+_SHEET = "#ffffff"  # what a mail is written on
+_SEEN_FROM = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,28 @@ def survey(source: Source, site: Site, *, where: str | None = None) -> Survey:
     if reading.course:
         trial.run()
     about = _about(reading, site)
-    findings = [*reading.findings, *_words(reading, source), *trial.findings, *about.findings]
+    findings = [
+        *reading.findings,
+        *_brand(reading),
+        *_words(reading, source),
+        *trial.findings,
+        *about.findings,
+    ]
     lessons = sum(bool(LESSON_NAME.match(name)) for name in source.files)
     return Survey(lessons, in_order(findings), list(dict.fromkeys(trial.links + about.links)))
+
+
+def _brand(reading: Reading) -> Iterator[Finding]:
+    """Lines and edges, no words, are in its colour: what is paler than this is not there at all."""
+    if reading.course is None:
+        return
+    color = reading.course.brand.color
+    ratio = contrast.ratio(color, _SHEET)
+    if ratio is not None and ratio < _SEEN_FROM:
+        line = 1 + line_of(reading.files[COURSE_FILE], ["brand", "color"])
+        what = f"brand.color {color} is {ratio:.1f} : 1 on the white of a mail: nobody sees it"
+        mend = f"Take a darker one, of {_SEEN_FROM} : 1 or more."
+        yield Finding(Rule.CONTRAST, reading.shown(COURSE_FILE), line, what, mend)
 
 
 def _words(reading: Reading, source: Source) -> Iterator[Finding]:
@@ -66,7 +89,10 @@ def _words(reading: Reading, source: Source) -> Iterator[Finding]:
 def _about(reading: Reading, site: Site) -> Survey:
     """The course's page: its links may start at the site, else the rules are those of a mail."""
     text, shown = reading.files.get(ABOUT_FILE, ""), reading.shown(ABOUT_FILE)
-    found = page.read(markdown.to_html(text))
+    html = markdown.to_html(text[: LONGEST_OF[ABOUT_FILE]])
+    if what := nesting.fault(html):
+        return Survey(0, [Finding(Rule.COURSE, shown, 1, what, "Or write it as Markdown.")], [])
+    found = page.read(html)
     findings, known = [], []
     for url in dict.fromkeys(found.links):
         if url.startswith(("/", "#", site.public_url)):

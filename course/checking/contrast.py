@@ -11,8 +11,12 @@ from course.checking import page
 
 LEAST_RATIO = 4.5
 
-_STYLE = re.compile(r"<style\b[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
-_DARK = re.compile(r"@media[^{]*prefers-color-scheme:\s*dark[^{]*\{", re.IGNORECASE)
+# No pattern looks further than to where its like may begin again: a mail of nothing but beginnings
+# would take hours.
+_STYLE = re.compile(r"<style\b[^<>]*>", re.IGNORECASE)
+_STYLE_END = re.compile(r"</style\s*>", re.IGNORECASE)
+_MEDIA = re.compile(r"@media([^{@]*)\{", re.IGNORECASE)
+_DARK = re.compile(r"prefers-color-scheme:\s*dark", re.IGNORECASE)
 _inliner = CSSInliner(load_remote_stylesheets=False)
 
 # The colours that have had names since the first CSS.
@@ -50,23 +54,39 @@ def faint(html: str) -> Iterator[Faint]:
 
 def at_night(html: str) -> str:
     """The mail with the styles for a dark scheme applied, or nothing where it has none."""
-    sheets = [found[1] for found in _STYLE.finditer(html)]
+    bare, sheets = _taken_apart(html)
     rules = "\n".join(inside for sheet in sheets for inside in _dark_rules(sheet))
     if not rules:
         return ""
-    bare = _STYLE.sub("", html)
     night: str = _inliner.inline(bare.replace("</head>", f"<style>{rules}</style></head>", 1))
     return night
 
 
+def _taken_apart(html: str) -> tuple[str, list[str]]:
+    """The mail without its style sheets, and those."""
+    kept, sheets, at = [], [], 0
+    while found := _STYLE.search(html, at):
+        end = _STYLE_END.search(html, found.end())
+        if end is None:
+            break
+        kept.append(html[at : found.start()])
+        sheets.append(html[found.end() : end.start()])
+        at = end.end()
+    return "".join((*kept, html[at:])), sheets
+
+
 def _dark_rules(sheet: str) -> Iterator[str]:
-    for found in _DARK.finditer(sheet):
+    at = 0
+    while found := _MEDIA.search(sheet, at):
+        at = found.end()
+        if not _DARK.search(found[1]):
+            continue
         depth = 1
-        for at in range(found.end(), len(sheet)):
+        while depth and at < len(sheet):
             depth += {"{": 1, "}": -1}.get(sheet[at], 0)
-            if depth == 0:
-                yield sheet[found.end() : at]
-                break
+            at += 1
+        if depth == 0:
+            yield sheet[found.end() : at - 1]
 
 
 def ratio(color: str, background: str) -> float | None:

@@ -27,7 +27,7 @@ class Rule(StrEnum):
     UNREADABLE = (
         "unreadable",
         Severity.ERROR,
-        "What is not UTF-8 text would arrive as other letters.",
+        "What is no plain file of UTF-8 text would not arrive as its author wrote it.",
     )
     COURSE = (
         "course",

@@ -9,6 +9,7 @@ from course.checking.findings import Finding, Rule
 from course.checking.reading import place_of
 from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME
 from course.errors import CourseError
+from course.plain_files import Folder, NotPlainError, decoded
 from course.settings import SOURCE_ROOT
 from course.sources import Source
 
@@ -19,37 +20,42 @@ def read(folder: Path, home: Path, where: str) -> tuple[Source, list[Finding]]:
     """The course as it lies there, with the templates of the home, and what could not be read."""
     files: dict[str, str] = {}
     findings: list[Finding] = []
+    plain = Folder(folder)
     for path in sorted(folder.iterdir()):
         if path.name in (COURSE_FILE, ABOUT_FILE) or LESSON_NAME.fullmatch(path.name):
-            text, found = _text(path, f"{where}{path.name}")
+            text, found = _text(plain, path, f"{where}{path.name}")
             findings += found
-            files |= {} if text is None else {path.name: text}
+            if text is not None:
+                files[path.name] = text
+            elif path.name == ABOUT_FILE:
+                files[path.name] = ""  # it is not missing
         else:
             findings += _ignored(path, where)
     try:
         files |= sources.read_templates(home)
     except CourseError as error:
         file, line, what = place_of(error)
-        findings.append(Finding(Rule.UNREADABLE, file, line, what, "Save it as UTF-8."))
+        mend = "Save it as UTF-8."
+        if isinstance(error, NotPlainError):
+            what, mend = error.what, error.mend
+        findings.append(Finding(Rule.UNREADABLE, file, line, what, mend))
         files |= sources.read_templates(SOURCE_ROOT)
     return Source(folder.resolve().name, folder, files, None), findings
 
 
-def _text(path: Path, shown: str) -> tuple[str | None, list[Finding]]:
+def _text(plain: Folder, path: Path, shown: str) -> tuple[str | None, list[Finding]]:
     """Its text, as far as it can be told, so that the rest of the course is judged fairly."""
     mend = "Save it as UTF-8; most editors ask for the encoding at “Save as”."
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        return None, [Finding(Rule.UNREADABLE, shown, 1, what, "Make it a readable file.")]
+        raw = plain.read(path)
+    except NotPlainError as error:
+        return None, [Finding(Rule.UNREADABLE, shown, 1, error.what, error.mend)]
     try:
-        # As `read_text` does it: every kind of line end becomes one.
-        return raw.decode().replace("\r\n", "\n").replace("\r", "\n"), []
+        return decoded(raw), []
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         what = f"the byte {raw[error.start]:#04x} is not UTF-8"
-        return raw.decode(errors="replace"), [Finding(Rule.UNREADABLE, shown, line, what, mend)]
+        return decoded(raw, "replace"), [Finding(Rule.UNREADABLE, shown, line, what, mend)]
 
 
 def _ignored(path: Path, where: str) -> Iterator[Finding]:

@@ -198,7 +198,7 @@ def _is_ours(url: str, skeleton: Skeleton, site: Site) -> bool:
 def _is_ornament(case: Case, image: page.Image) -> bool:
     """`<img … alt="">` was written on purpose; `![](…)` was not."""
     text = case.reading.files.get(case.lesson.file, "") if case.lesson else ""
-    tags = re.findall(r"<img\b[^>]*>", text, re.IGNORECASE)
+    tags = re.findall(r"<img\b[^<>]*>", text, re.IGNORECASE)
     return image.alt is not None and any(image.address in tag for tag in tags)
 
 

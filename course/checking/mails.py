@@ -10,6 +10,7 @@ from course.checking.findings import Finding, Rule
 from course.checking.links import Link
 from course.checking.looks import LOOKS, Case, Copy, first_line, probable
 from course.checking.reading import Reading, place_of
+from course.checking.scanning import in_jinja
 from course.curriculum import COURSE_FILE, Lesson
 from course.errors import CourseError
 from course.rendering import CompiledCourse, Message, Site
@@ -17,7 +18,6 @@ from course.samples import PEOPLE, people
 
 _MOST_NAMES = 20
 _UNDEFINED = re.compile(r"'(\w+)' is not defined")
-_IN_JINJA = re.compile(r"(?:\{\{|\{%).*?(?:\}\}|%\})", re.DOTALL)
 # Stands in the place of a lesson's text, to see what is the layout's.
 _MARK = "thelessonstext"
 # No layout says so much by itself.
@@ -151,7 +151,7 @@ def _mend(what: str) -> str:
 def _with_known(text: str, name: str) -> str:
     """The text with another name, one that is known, for this one; only to look further."""
     word = re.compile(rf"\b{re.escape(name)}\b")
-    return _IN_JINJA.sub(lambda found: word.sub("texts", found[0]), text)
+    return in_jinja(text, lambda found: word.sub("texts", found))
 
 
 def _without_texts(reading: Reading) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A rendered mail as a reader's program takes it in: links, pictures, and text with its colours."""
 
-import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -63,6 +63,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.page = Page()
         self.open = [_Look()]
+        self.still_open: Counter[str] = Counter()  # how many of each
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in reversed(attrs)}
@@ -72,11 +73,14 @@ class _Reader(HTMLParser):
             self.page.images.append(Image(found.get("src", "").strip(), found.get("alt")))
         if tag not in _VOID:
             self.open.append(_look(tag, found, self.open[-1]))
+            self.still_open[tag] += 1
 
     def handle_endtag(self, tag: str) -> None:
-        if any(look.tag == tag for look in self.open):
-            while self.open.pop().tag != tag:
-                pass
+        while self.still_open[tag]:
+            closed = self.open.pop().tag
+            self.still_open[closed] -= 1
+            if closed == tag:
+                break
 
     def handle_data(self, data: str) -> None:
         look = self.open[-1]
@@ -105,7 +109,7 @@ def declarations(style: str) -> dict[str, str]:
     important: set[str] = set()
     for part in style.split(";"):
         name, _, value = part.partition(":")
-        plain = re.sub(r"\s*!\s*important\s*$", "", value.strip().lower())
+        plain = value.partition("!")[0].strip().lower()  # such as `!important`
         name = name.strip().lower()
         if "!" not in value and name in important:
             continue

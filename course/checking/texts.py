@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from course.checking.findings import Finding, Rule
+from course.checking.scanning import blank, without_code, without_jinja
 from course.curriculum import COURSE_FILE, Lesson
 
 # “Insert the key here” is a sentence; “[insert … here]” and “insert link here” are none.
@@ -15,15 +16,7 @@ _PLACEHOLDERS = re.compile(
     r"|(?i:\binsert (?:(?:a|an|the|your) )?(?:link|name|text|title|picture|image|photo|quote|date"
     r"|price|address|story|example|number) here\b)"
 )
-# What readers do not see, and what stands in a text to be shown as it is.
-_MEANT = re.compile(
-    r"\{#.*?#\}"
-    r"|^(?P<fence>```+|~~~+).*?^(?P=fence)[`~]*[ \t]*$"
-    r"|(?P<tick>`+)[^`](?:(?!\n[ \t]*\n).)*?(?P=tick)",
-    re.DOTALL | re.MULTILINE,
-)
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
-_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 
 PREHEADER_LETTERS = 140
 _ALIKE = 0.8
@@ -33,7 +26,7 @@ _PHRASE = 4
 
 def placeholders(name: str, shown: str, text: str) -> Iterator[Finding]:
     """In a whole file; in course.toml, comments are for the author alone."""
-    visible = _blanked(_COMMENT if name == COURSE_FILE else _MEANT, text)
+    visible = _COMMENT.sub(blank, text) if name == COURSE_FILE else without_code(text)
     for found in _PLACEHOLDERS.finditer(visible):
         words = " ".join(found[0].split())
         yield Finding(
@@ -46,7 +39,7 @@ def placeholders(name: str, shown: str, text: str) -> Iterator[Finding]:
 
 
 def preheaders(shown: str, lesson: Lesson) -> Iterator[Finding]:
-    letters = len(_JINJA.sub("", lesson.preheader))
+    letters = len(without_jinja(lesson.preheader))
     if letters > PREHEADER_LETTERS:
         yield Finding(
             Rule.PREHEADER_LONG,
@@ -89,11 +82,6 @@ def _are_alike(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
         return False
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared) >= _ALIKE
-
-
-def _blanked(pattern: re.Pattern[str], text: str) -> str:
-    """The text with blanks for what the pattern finds, so that every line keeps its number."""
-    return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
 
 def line_at(text: str, position: int) -> int:

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 
 import click
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
 from course import courses
 from course.commands.context import load, say
 from course.consents import agreement
 from course.courses import Live
-from course.settings import SOURCE_ROOT, Settings
+from course.settings import Settings
 from course.urls import is_loopback
 from course.web import texts
 from course.web.forms import FIELD_PREFIX
+from course.web.templates import loader
 
 _FIRST_FIELDS, _EACH_FIELD = 580, 110  # pixels, on a narrow phone whose lines break most
 _WORDPRESS_STEPS = """\
@@ -74,9 +75,8 @@ def _page(settings: Settings, live: Live) -> str:
 
 
 def _snippet(settings: Settings, live: Live) -> str:
-    roots = [settings.home / "templates", SOURCE_ROOT / "templates"]
     environment = Environment(
-        loader=FileSystemLoader(roots),
+        loader=loader(settings.home),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

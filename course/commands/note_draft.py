@@ -12,9 +12,10 @@ from course.commands.check import show_findings
 from course.commands.context import ATTENTION, Context, announce_mode, load
 from course.commands.preview import folder_for, out_option, write_mail
 from course.courses import Live
-from course.errors import InvalidInputError, RefusedError
+from course.errors import RefusedError
 from course.note_file import NoteFile
 from course.office import site_of
+from course.plain_files import Folder
 from course.rendering import CompiledCourse
 from course.selecting import Selection
 from course.sources import Source
@@ -94,11 +95,7 @@ def test(file: Path, course: str | None, to: str) -> None:
 
 
 def read(file: Path) -> NoteFile:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{file} is not UTF-8 text; save it as UTF-8") from None
-    return note_file.parse(file.name, text, where=_where(file))
+    return note_file.parse(file.name, Folder(file.parent).text(file), where=_where(file))
 
 
 def _where(file: Path) -> str:

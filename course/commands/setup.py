@@ -49,6 +49,7 @@ def tell(settings: Settings, made: Made) -> None:
             click.echo(f"Its keys are in {settings.key_path}: back up the two together.")
         if not made.courses:
             say(f"There is no course in {settings.home / 'lessons'} yet.")
+            say("Make one with: minicourse course new NAME")
     elif made.tables:
         click.echo(f"Brought {shown(settings)} up to date.")
         tell_copy(made.copy)

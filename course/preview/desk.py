@@ -20,8 +20,11 @@ from course.settings import SOURCE_ROOT
 
 LESSON, SYSTEM = "lesson", "system"
 
-_HIDDEN = re.compile(r'<(div|span|p)\s[^>]*class="[^"]*\bpreheader\b[^>]*>(.*?)</\1>', re.S)
-_TAG = re.compile(r"<[^>]*>")
+_HIDDEN = re.compile(
+    r'<(div|span|p)\s[^<>]{0,200}class="[^"<>]{0,200}\bpreheader\b[^<>]{0,200}>(.{0,9999}?)</\1>',
+    re.S,
+)
+_TAG = re.compile(r"<[^<>]*>")
 # They fill an inbox's line, so that nothing else is in it.
 _FILLING = re.compile("[\u00a0\u034f\u200b-\u200f\u2060\ufeff]+")
 
@@ -81,7 +84,7 @@ class Desk:
         digest = sha256()
         for path in sorted(self._watched()):
             try:
-                found = path.stat()
+                found = path.lstat()  # no link is followed
             except OSError:  # an editor is just putting it in its place
                 continue
             digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())

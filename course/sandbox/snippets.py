@@ -14,8 +14,11 @@ _RULE = re.compile(r"[=\-_*]{3,}$")
 _HEADING = re.compile(r"#{1,6} ")
 _SIGNATURE = "--"
 # What mail programs show after the subject stands first in the HTML, hidden in the mail itself.
-_PREHEADER = re.compile(r'<(div|span|p)\s[^>]*class="[^"]*\bpreheader\b[^>]*>(.*?)</\1>', re.S)
-_TAG = re.compile(r"<[^>]*>")
+_PREHEADER = re.compile(
+    r'<(div|span|p)\s[^<>]{0,200}class="[^"<>]{0,200}\bpreheader\b[^<>]{0,200}>(.{0,9999}?)</\1>',
+    re.S,
+)
+_TAG = re.compile(r"<[^<>]*>")
 # They fill the preview, so that no more than the preheader is in it.
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff]")
 

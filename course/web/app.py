@@ -4,14 +4,14 @@ import logging
 from typing import Any
 
 from flask import Flask, request
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import StrictUndefined
 
 from course import installation
 from course.clock import Clock
 from course.dates import hour, zone_name
 from course.db import Database, open_database
-from course.settings import SOURCE_ROOT, Settings
-from course.web import errors, headers
+from course.settings import Settings
+from course.web import errors, headers, texts
 from course.web.again import again
 from course.web.confirming import confirming
 from course.web.health import health
@@ -24,6 +24,7 @@ from course.web.proofs import proofs
 from course.web.sample_links import sample_links
 from course.web.signup import signup
 from course.web.site import Site
+from course.web.templates import loader
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,10 @@ def create_app(
     with database.reading() as session:
         installation.check(session, settings)
     app = Web(__name__)
+    # `/c/bread/` is `/c/bread`, and `//` is a mistake. Werkzeug would redirect, to the host that
+    # the request claims to have been sent to.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600
     app.extensions["minicourse"] = Site(settings, database, clock or Clock(settings.clock_file))
@@ -64,8 +69,8 @@ def create_app(
 
 def _set_up_templates(app: Flask, settings: Settings) -> None:
     """The home's own templates before those that come with the program; all strict, all escaped."""
-    roots = [settings.home / "templates", SOURCE_ROOT / "templates"]
-    app.jinja_loader = FileSystemLoader(roots)
+    app.jinja_loader = loader(settings.home)
+    texts.try_out(settings.home)
     app.jinja_options = {
         "autoescape": True,
         "undefined": StrictUndefined,

@@ -46,8 +46,10 @@ def wants_json() -> bool:
 
 
 def _answer(error: HTTPException) -> Response | HTTPException:
+    if error.response is not None:
+        return error  # it has words of its own
     if error.code is None or error.code < 400:
-        return error  # a redirect to the right spelling of an address
+        return error
     words = site().texts()["errors"]
     title, text = words.get(getattr(error, "words", str(error.code)), words["400"])
     if isinstance(error, Unreadable):

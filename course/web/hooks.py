@@ -47,7 +47,7 @@ def _is_theirs(body: bytes, ours: Installation) -> bool:
         return True
     if ours.mode == Mode.SANDBOX and verify([ours.sandbox_public_key]):
         return False
-    raise Forbidden
+    raise Forbidden(response=_refused(403))
 
 
 def _note(ours: Installation, *, test: bool) -> None:
@@ -78,4 +78,9 @@ def _parse(body: bytes) -> list[ProviderEvent]:
     try:
         return webhooks.parse(body)
     except InvalidInputError:
-        raise BadRequest from None
+        raise BadRequest(response=_refused(400)) from None
+
+
+def _refused(status: int) -> Response:
+    """For whoever reads it in the provider's log; it does not say why."""
+    return Response("Not accepted.\n", status, mimetype="text/plain")

@@ -149,3 +149,27 @@ def test_preview_shows_edits_that_are_not_live(world: World, minicourse: Minicou
     words = Path(answer.out.split()[1]).read_text()
     assert "The only exception" in words
     assert "Hi Kim," in words
+
+
+def test_no_command_tells_or_keeps_what_a_link_leads_to(
+    world: World, minicourse: Minicourse
+) -> None:
+    home = world.settings.home
+    (home / "minicourse.keys").write_text("SECRET_KEY=1")
+    about = home / "lessons" / "job-search" / "about.md"
+    about.unlink()
+    about.symlink_to(home / "minicourse.keys")
+    note = home / "new-date.md"
+    note.symlink_to(home / "minicourse.keys")
+    for words in (
+        ["course", "check", "job-search"],
+        ["course", "apply", "job-search"],
+        ["course", "plan", "job-search"],
+        ["course", "list"],
+        ["note", "send", str(note), "--dry-run"],
+    ):
+        answer = minicourse(*words)
+        assert "SECRET_KEY" not in answer.out + answer.err
+        assert answer.status in (1, 3)
+        said = " ".join((answer.out + answer.err).split())
+        assert "is a link, which is not followed" in said

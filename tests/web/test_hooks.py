@@ -97,8 +97,11 @@ def test_what_is_not_signed_right_is_refused_and_changes_nothing(
 
 def test_every_refusal_reads_the_same(world: World) -> None:
     body = b"[]"
-    answers = {post(world, body, each).data for each in (None, "AAAA", signed(world, b"[ ]"))}
-    assert len(answers) == 1
+    answers = [post(world, body, each) for each in (None, "AAAA", signed(world, b"[ ]"))]
+    answers.append(post(world, b"{", signed(world, b"{")))
+    assert {answer.text for answer in answers} == {"Not accepted.\n"}
+    assert {answer.mimetype for answer in answers} == {"text/plain"}
+    assert "Content-Security-Policy" in answers[0].headers
 
 
 def test_a_changed_body_is_refused(world: World) -> None:

@@ -354,3 +354,12 @@ def test_get_and_head_change_nothing_anywhere(world: World) -> None:
     assert len(paths) > 12
     assert world.contents() == before
     assert not [row for row in world.rows(Enrollment) if row.id > 2]
+
+
+def test_who_has_received_all_is_offered_to_leave_everything_alone(world: World) -> None:
+    token = world.join()
+    world.set_state("completed")
+    text = world.client.get(f"/unsubscribe/{token}").text
+    assert "Leave this course" not in text
+    assert text.count("Leave everything</button>") == 1
+    assert "no mail is left to stop" in text
