@@ -106,7 +106,7 @@ class Batch:
         keys = [key.get_secret_value() for key in office.settings.secret_key]
         with office.database.reading() as session:
             people = packing.recipients(session, self.rows, keys, office.clock.now())
-            name = installation.get(session).name
+            name = installation.name(session)
         packer = packing.Packer(
             office.settings,
             office.site,
@@ -137,8 +137,9 @@ class Batch:
 
     def _crossed(self, session: Session, parcel: Parcel) -> Crossed | None:
         settings = self.office.settings
-        here = session.get_one(Installation, 1, with_for_update=bool(settings.send_limit))
-        if here.mode == Mode.LIVE and settings.sandboxed:
+        # With a limit each process waits here for the one before: what it takes is counted.
+        mode = installation.mode(session, lock=bool(settings.send_limit))
+        if mode == Mode.LIVE and settings.sandboxed:
             raise ModeError(
                 "This database became live meanwhile, and this process would send to "
                 f"{settings.mail_host}. Start it again with the live settings."

@@ -51,7 +51,10 @@ def all_held() -> ColumnElement[bool]:
 
 
 def is_all_held(session: Session) -> bool:
-    return bool(session.scalar(select(all_held())))
+    return bool(session.scalar(_IS_ALL_HELD))
+
+
+_IS_ALL_HELD = select(all_held())  # asked for every batch
 
 
 def place(

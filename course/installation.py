@@ -38,7 +38,9 @@ def create(session: Session, hash_key: str, keys: SandboxKeys, now: datetime) ->
     )
 
 
-_MODE = select(Installation.mode)  # asked for every sign-up
+_MODE = select(Installation.mode)  # asked for every sign-up and every request
+_MODE_LOCKED = _MODE.with_for_update()
+_NAME = select(Installation.name)
 
 
 def exists(session: Session) -> bool:
@@ -50,6 +52,15 @@ def get(session: Session) -> Installation:
     if found is None:
         raise DatabaseError("The database is empty. Make it ready with: minicourse init")
     return found
+
+
+def name(session: Session) -> str:
+    return session.scalars(_NAME).one()
+
+
+def mode(session: Session, *, lock: bool = False) -> str:
+    """Whether it is a sandbox or live. `lock`: nobody else asks so before this transaction ends."""
+    return session.scalars(_MODE_LOCKED if lock else _MODE).one()
 
 
 def is_sandbox(session: Session) -> bool:

@@ -285,12 +285,16 @@ def recipients(
     }
     new, starts = _new_addresses(session, rows), _starts(session, rows, now)
     awaiting = _awaiting(session, rows, now)
-    return {
-        row.id: _addressed(
-            row, new.get(row.id) or people[row.enrollment_id], secret_keys, now
-        )._replace(start=starts.get(row.id), awaited=row.enrollment_id in awaiting)
+    addressed = {
+        row.id: _addressed(row, new.get(row.id) or people[row.enrollment_id], secret_keys, now)
         for row in rows
     }
+    for number, start in starts.items():
+        addressed[number] = addressed[number]._replace(start=start)
+    for row in rows:
+        if row.enrollment_id in awaiting:
+            addressed[row.id] = addressed[row.id]._replace(awaited=True)
+    return addressed
 
 
 @cache

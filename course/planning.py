@@ -28,6 +28,8 @@ from course.states import (
 from course.timing import Due, Finished, Late, Passed, Past, Rhythm, Step, Wait
 
 BATCH = 1000
+# What may be late is looked at in larger pieces: many wait alike, and most may leave.
+LATE_BATCH = 5 * BATCH
 # Who may not be mailed keeps their place, and is looked at once a day.
 BARRED_PAUSE = timedelta(days=1)
 # Why a lesson was skipped.
@@ -402,7 +404,7 @@ def replan_late(
     session: Session,
     now: datetime,
     real: datetime,
-    limit: int = BATCH,
+    limit: int = LATE_BATCH,
     *,
     beyond: Reached | None = None,
 ) -> Reached | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, false, func, or_, select, true, update
+from sqlalchemy import case, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from course.db import changed
@@ -29,13 +29,21 @@ class Allowance:
 def allowance(session: Session, real: datetime, *, at_once: bool = False) -> Allowance:
     """Ask before claiming. While answers are being lost it is one row, when the wait is over, or
     `at_once` because a person says so."""
-    here = session.get_one(Installation, 1)
+    here = session.execute(_PACE).one()
     if here.quiet_until is not None and here.quiet_until > real:
         return Allowance(0)
     if here.ambiguous_in_a_row == 0:
         return Allowance(min(here.batch_limit, FULL))
     waits = here.breaker_until is not None and here.breaker_until > real
     return Allowance(0) if waits and not at_once else Allowance(1, is_probe=True)
+
+
+_PACE = select(
+    Installation.quiet_until,
+    Installation.ambiguous_in_a_row,
+    Installation.batch_limit,
+    Installation.breaker_until,
+)
 
 
 def take_turn(session: Session, settings: Settings, real: datetime, *, at_once: bool) -> bool:
@@ -54,9 +62,8 @@ def take_turn(session: Session, settings: Settings, real: datetime, *, at_once: 
 def is_shut(session: Session, real: datetime) -> bool:
     """Asked again at the line: claims made before an answer was lost, or before the provider asked
     for quiet, must not follow it."""
-    lost, quiet = Installation.ambiguous_in_a_row > 0, Installation.quiet_until > real
-    shut = select(or_(lost, func.coalesce(quiet, false()))).where(Installation.id == 1)
-    return bool(session.scalar(shut))
+    here = session.execute(_PACE).one()
+    return here.ambiguous_in_a_row > 0 or (here.quiet_until or real) > real
 
 
 def be_quiet(session: Session, until: datetime) -> None:
@@ -88,20 +95,16 @@ def answer_lost(session: Session, settings: Settings, real: datetime) -> None:
 
 def answer_clear(session: Session, *, accepted: bool) -> None:
     """The provider answers again; after a 202 the batch grows back."""
-    grown = case(
-        (Installation.batch_limit * _GROWTH < FULL, Installation.batch_limit * _GROWTH),
-        else_=FULL,
-    )
-    changed(
-        session,
-        update(Installation)
-        .where((Installation.ambiguous_in_a_row > 0) | (Installation.batch_limit < FULL))
-        .values(
-            ambiguous_in_a_row=0,
-            breaker_until=None,
-            batch_limit=grown if accepted else Installation.batch_limit,
-        ),
-    )
+    changed(session, _GROW if accepted else _CALM)
+
+
+_CALM = (
+    update(Installation)
+    .where((Installation.ambiguous_in_a_row > 0) | (Installation.batch_limit < FULL))
+    .values(ambiguous_in_a_row=0, breaker_until=None)
+)
+_GROWN = Installation.batch_limit * _GROWTH
+_GROW = _CALM.values(batch_limit=case((_GROWN < FULL, _GROWN), else_=FULL))
 
 
 @dataclass(frozen=True, slots=True)
