@@ -3,12 +3,14 @@ of us. It counts as long as nobody confirms, whatever became of the sign-up."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from course.db import among
+from course.db import UTCDateTime, among_given, packed
 from course.models import Course, Delivery, Enrollment, Subscriber
+from course.rowsets import run
 from course.states import MessageKind
 
 # An address gets for a course one a day, and three ever. An inbox gets, for all courses together
@@ -21,28 +23,33 @@ DAY = timedelta(days=1)
 def flooded(session: Session, enrollment_ids: Collection[int], now: datetime) -> set[int]:
     """Those of these enrollments whose address or inbox has to be left alone now. What was erased
     meanwhile is known by its hash."""
+    ids = packed(session, enrollment_ids)
+    return set(run(session, _flooded, ids=ids, since=now - DAY).scalars())
+
+
+@cache
+def _flooded(postgresql: bool) -> Select[int]:
     mine, theirs = aliased(Subscriber), aliased(Subscriber)
     other = aliased(Enrollment)
     is_same = and_(other.course_id == Enrollment.course_id, theirs.email_hash == mine.email_hash)
-    is_new = Delivery.created_at > now - DAY
+    is_new = Delivery.created_at > bindparam("since", type_=UTCDateTime())
     too_many = or_(
         func.count().filter(is_same) >= EVER,
         func.count().filter(is_same, is_new) > 0,
         func.count().filter(is_new) >= A_DAY,
         func.count() >= IN_ALL,
     )
-    found = (
+    return (
         select(Enrollment.id)
         .join(mine, mine.id == Enrollment.subscriber_id)
         .join(theirs, theirs.mailbox_hash == mine.mailbox_hash)
         .join(other, other.subscriber_id == theirs.id)
         .join(Delivery, Delivery.enrollment_id == other.id)
-        .where(among(session, Enrollment.id, enrollment_ids))
+        .where(among_given(postgresql, Enrollment.id))
         .where(other.confirmed_at.is_(None), Delivery.kind == MessageKind.CONFIRMATION)
         .group_by(Enrollment.id)
         .having(too_many)
     )
-    return set(session.scalars(found))
 
 
 def used_up(session: Session, hashed: str, mailbox: str) -> Iterator[str]:

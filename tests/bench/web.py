@@ -16,14 +16,32 @@ from urllib.parse import urlencode
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, events, form_tokens, installation, webhooks
+from course import (
+    budgets,
+    cohorts,
+    enrollment,
+    events,
+    form_tokens,
+    installation,
+    tallies,
+    webhooks,
+)
 from course.enrollment import Person
 from course.form_tokens import Purpose
 from course.models import Event, Subscriber
 from course.processes import ports
 from tests.bench.bodies import Body, bodies
 from tests.bench.figures import Figure, Rival
-from tests.bench.installed import HASH_KEY, SECRET_KEY, Installed, Opener, build, opened, sqlite
+from tests.bench.installed import (
+    HASH_KEY,
+    SECRET_KEY,
+    SIGN_UPS,
+    Installed,
+    Opener,
+    build,
+    opened,
+    sqlite,
+)
 from tests.bench.learners import COURSE, NOW
 from tests.bench.plan import Plan, Say
 from tests.e2e.processes import eventually, running
@@ -31,6 +49,7 @@ from tests.world import HERE
 
 _HOOKS = 2  # SendGrid posts several bodies at once
 _VISITORS = 4
+_LIMITS = budgets.limits_for(SIGN_UPS.count, SIGN_UPS.window)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -141,11 +160,18 @@ class _Contest:
         return self._many_sign_ups(made, visit)
 
     def _sign_up(self, made: Installed) -> float:
+        """The statements of the same: the form's token, the budgets, the person."""
+
         def sign_up(session: Session) -> None:
+            real, email, number = datetime.now(UTC), self._address(), next(self.numbers)
+            wishes = budgets.sign_up_wishes(budgets.network_of(_network(number)), email)
+            assert form_tokens.use(session, _token(), real, [SECRET_KEY])
+            assert budgets.spend(session, wishes, real, HASH_KEY, _LIMITS) is None
+            tallies.note(session, "taken", real)
             enrollment.sign_up(
                 session,
                 cohorts.find(session, cohorts.EVERGREEN),
-                Person(self._address(), "Robin", "Europe/Berlin"),
+                Person(email, "Robin", "Europe/Berlin"),
                 HERE,
                 NOW,
                 hash_key=HASH_KEY,
@@ -171,11 +197,16 @@ class _Contest:
 
 def _form(email: str, number: int) -> tuple[bytes, dict[str, str]]:
     """As a browser sends it from a page that was open for a minute, each from another network."""
-    opened = datetime.now(UTC) - timedelta(minutes=1)
-    token = form_tokens.make(Purpose.FORM, opened, [SECRET_KEY])
-    form = {"email": email, "name": "Robin", "zone": "Europe/Berlin", "token": token}
-    network = f"10.{number // 256 % 256}.{number % 256}.1"
-    return urlencode(form).encode(), _FORM | {"X-Forwarded-For": network}
+    form = {"email": email, "name": "Robin", "zone": "Europe/Berlin", "token": _token()}
+    return urlencode(form).encode(), _FORM | {"X-Forwarded-For": _network(number)}
+
+
+def _token() -> str:
+    return form_tokens.make(Purpose.FORM, datetime.now(UTC) - timedelta(minutes=1), [SECRET_KEY])
+
+
+def _network(number: int) -> str:
+    return f"10.{number // 256 % 256}.{number % 256}.1"
 
 
 # The server ---------------------------------------------------------------------------------------
