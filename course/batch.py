@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
 from course import copies, holds, installation, ledger, packing, throttle, tokens
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # A process that slept between the line and its bytes must not send when it wakes.
 LINE_SECONDS = 5
+_ACCEPTED_NOTED_EVERY = timedelta(seconds=1)
 # So many rows refused one by one, and none taken: it is not the rows.
 _ENOUGH = 3
 
@@ -409,4 +410,9 @@ def _note_answer(session: Session, request_id: int, answer: Answer, real: dateti
         ),
     )
     if answer.verdict is Verdict.ACCEPTED:
-        changed(session, update(Installation).values(last_accepted_at=real))
+        # All who settle would wait for each other at that row.
+        is_old = or_(
+            Installation.last_accepted_at.is_(None),
+            Installation.last_accepted_at < real - _ACCEPTED_NOTED_EVERY,
+        )
+        changed(session, update(Installation).where(is_old).values(last_accepted_at=real))
