@@ -21,6 +21,7 @@ from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.starting import start_of
 from course.states import (
     OPEN_ENROLLMENT,
+    DeliveryState,
     EnrollmentState,
     MessageKind,
     SuppressionReason,
@@ -326,7 +327,7 @@ def undo_unsubscribe(
     owed = session.scalars(
         select(Delivery.id).where(
             Delivery.enrollment_id == enrollment.id,
-            Delivery.state == ledger.S.CANCELLED,
+            Delivery.state == DeliveryState.CANCELLED,
             Delivery.reason == LEFT,
         )
     )

@@ -19,6 +19,7 @@ from course.states import (
     OPEN_ENROLLMENT,
     OWN_WISH,
     UNDECIDED,
+    DeliveryState,
     LinkPurpose,
     MessageKind,
     SuppressionReason,
@@ -192,7 +193,7 @@ def _withhold_links(
     """What waits with a link that would do nothing."""
     waiting = session.execute(
         select(Delivery.id, Delivery.message_key).where(
-            *_links_of(person), Delivery.state == ledger.S.PENDING
+            *_links_of(person), Delivery.state == DeliveryState.PENDING
         )
     ).all()
     ids = [row.id for row in waiting if LinkPurpose.of(row.message_key) in purposes]

@@ -3,13 +3,14 @@ checker can be seen to notice."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from course import ledger
-from course.ledger import Crossed
+from course.ledger import Crossed, settled
 from course.models import Delivery, Request
 from course.states import DeliveryState as S
 
@@ -70,5 +71,9 @@ WRONG: dict[str, tuple[str, Callable[..., Any]]] = {
 def install(name: str) -> None:
     """Go wrong from now on, in this process."""
     attribute, wrong = WRONG[name]
-    assert hasattr(ledger, attribute)
-    setattr(ledger, attribute, wrong)
+    setattr(room_of(attribute), attribute, wrong)
+
+
+def room_of(attribute: str) -> ModuleType:
+    """Where it is looked up when it is called: what settling asks itself is in its own room."""
+    return ledger if hasattr(ledger, attribute) else settled

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from course import delivery, ledger
+from course import delivery
 from tests import checker, realtime, wrong
 from tests.crash import scenario
 from tests.standin import Taken
@@ -96,6 +96,6 @@ def test_a_wrong_ledger_is_caught(
     any_world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attribute, wrong_one = wrong.WRONG[name]
-    monkeypatch.setattr(ledger, attribute, wrong_one)
+    monkeypatch.setattr(wrong.room_of(attribute), attribute, wrong_one)
     (breach,) = breaches_after(any_world, CASES[name])
     assert breach.startswith("I1: delivery")
