@@ -11,6 +11,7 @@ import pytest
 
 from course.demo import visitor
 from course.processes import ports
+from course.processes.serving import _Channel
 from tests.e2e.processes import Addresses, Process, eventually, running
 
 pytestmark = pytest.mark.e2e
@@ -61,3 +62,19 @@ def test_requests_that_do_not_come_to_their_end_hold_up_nobody(
         web.send(signal.SIGTERM)
         status, _ = web.wait()
     assert status == 0
+
+
+def test_a_connection_carries_one_request(web: Process, at: Addresses) -> None:
+    asked = "GET /healthz HTTP/1.1\nHost: x\n\n" * 5
+    with closing(begun(at, asked)) as connection:
+        told = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert told.count(b"HTTP/1.1 200") == 1
+    assert b"Connection: close" in told
+
+
+def test_a_byte_now_and_then_does_not_keep_a_connection() -> None:
+    """Asked of the channel itself: the minute is long for a test."""
+    channel = _Channel.__new__(_Channel)
+    channel.creation_time = channel.last_activity = 1000.0
+    channel.last_activity = 2000.0
+    assert channel.last_activity == 1000.0
