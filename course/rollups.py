@@ -46,7 +46,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from course import cohorts
 from course.cohorts import IS_REAL
-from course.db import UTCDateTime, among
+from course.db import UTCDateTime, among, among_given, packed
 from course.models import Cohort, Course, Delivery, Delta, Enrollment, MailSum, QuarterSum, Request
 from course.rowsets import RowSet, run
 from course.states import DeliveryState, MessageKind, Outcome
@@ -54,8 +54,6 @@ from course.states import DeliveryState, MessageKind, Outcome
 AT_ONCE = 1000
 # The zones' days begin on quarters of an hour, all of them.
 QUARTER = timedelta(minutes=15)
-
-_MAILS = RowSet(id=Delivery.id)
 
 
 def facts(is_sent: ColumnElement[bool]) -> dict[str, ColumnElement[bool]]:
@@ -121,8 +119,7 @@ def kept(session: Session, ids: Sequence[int]) -> Iterator[None]:
 def _note(session: Session, build: Any, ids: Sequence[int], **parameters: object) -> None:
     if ids:
         session.flush()
-        given = _MAILS.pack(session, [(number,) for number in ids])
-        run(session, build, given=given, **parameters)
+        run(session, build, ids=packed(session, ids), **parameters)
 
 
 @cache
@@ -131,7 +128,7 @@ def _as_they_are(sign: int, at_its_time: bool = False) -> Any:
 
     @cache
     def build(postgresql: bool) -> Executable:
-        is_mine = Delivery.id.in_(select(_MAILS.given(postgresql).c.id))
+        is_mine = among_given(postgresql, Delivery.id)
         return _insert(counts, is_mine, own_request=True if at_its_time else None)
 
     return build
@@ -145,7 +142,7 @@ def _become_sent(own_request: bool) -> Any:
 
     @cache
     def build(postgresql: bool) -> Executable:
-        is_mine = Delivery.id.in_(select(_MAILS.given(postgresql).c.id))
+        is_mine = among_given(postgresql, Delivery.id)
         return _insert(counts, and_(is_mine, not_(_IS_SENT)), own_request=own_request)
 
     return build

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from course.processes import ports
 from course.processes.children import end_with
 from course.settings import Settings
 from scheduler import Ticker
+from tests.at_once import at_once
 from tests.chaos import databases
 from tests.crowd import enroll
 from tests.test_scheduler import StopAfter
@@ -182,23 +183,6 @@ def test_a_course_is_lived_behind_pgbouncer_in_transaction_mode(
         learners = [world.join(f"p{number}@example.org") for number in range(3)]
         world.live_through(4)
         # Two that write at once share one session of the server, one after the other.
-        _at_once([world.tick, lambda: world.leave(learners[0]), world.tick])
+        at_once(world.tick, lambda: world.leave(learners[0]), world.tick)
         database.dispose()
     assert len(world.provider.log) == len(set(world.provider.log)) >= 9
-
-
-def _at_once(works: list[Callable[[], object]]) -> None:
-    faults: list[BaseException] = []
-
-    def do(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as fault:
-            faults.append(fault)
-
-    threads = [threading.Thread(target=do, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []

@@ -1,6 +1,5 @@
 """The sums that `stats` reads: whatever happens to mails, they are those of the ledger."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
@@ -35,6 +34,7 @@ from course.resolving import Order, Which
 from course.states import DeliveryState, EventKind
 from course.stats import overall
 from course.webhooks import ProviderEvent
+from tests.at_once import at_once
 from tests.made_up import Past
 from tests.world import TAKEN, World
 
@@ -271,23 +271,6 @@ def test_many_at_once_lose_nothing(postgres_world: World) -> None:
     assert wrong(world) == []
     fold_all(world)
     assert wrong(world) == []
-
-
-def at_once(*works: Callable[[], object]) -> None:
-    faults: list[BaseException] = []
-
-    def do(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as fault:
-            faults.append(fault)
-
-    threads = [threading.Thread(target=do, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []
 
 
 def test_the_caretaker_folds_once_a_minute(world: World) -> None:
