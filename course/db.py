@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import orjson
 from sqlalchemy import (
-    BigInteger,
     BindParameter,
     ColumnElement,
     CursorResult,
@@ -43,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from course.errors import DatabaseError
 from course.settings import SOURCE_ROOT, Settings
@@ -181,15 +180,26 @@ def _among(
     ids: BindParameter[Any],
 ) -> ColumnElement[bool]:
     if is_on_postgresql:
-        return column == func.any(type_coerce(ids, postgresql.ARRAY(BigInteger)))
+        return column == func.any(type_coerce(ids, _Array()))
     each = func.json_each(type_coerce(ids, Text)).table_valued("value")
     return column.in_(select(each.c.value))
 
 
-def packed(session: Session, ids: Iterable[int]) -> list[int] | str:
-    """All these numbers as one parameter."""
-    numbers = sorted(ids)
-    return numbers if is_postgresql(session) else orjson.dumps(numbers).decode()
+def packed(session: Session, ids: Iterable[int]) -> str:
+    """All these numbers as one parameter: a JSON text, and for PostgreSQL an array as it reads it.
+    (Given a list, its driver takes more time to write it than the server for many a statement.)"""
+    numbers = orjson.dumps(sorted(ids)).decode()
+    return f"{{{numbers[1:-1]}}}" if is_postgresql(session) else numbers
+
+
+class _Array(UserDefinedType[str]):
+    """Numbers that are a text already."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "BIGINT[]"
 
 
 def retrying(patience_seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:

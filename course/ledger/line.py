@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     literal,
     not_,
     or_,
@@ -25,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from course import conditions, holds
 from course.db import among_given, packed
-from course.ledger.rows import LOOSE, SUSPECT_AFTER, S, lock, look_again, moment
+from course.ledger.rows import LOOSE, SUSPECT_AFTER, S, lock_mails, look_again, moment
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
 from course.note_file import slug_in
 from course.rowsets import gathered, run
@@ -87,7 +88,7 @@ def claim(
 
 
 @cache
-def _claiming(_postgresql: bool, *, suspects: bool, is_but: bool) -> Update:
+def _claiming(postgresql: bool, *, suspects: bool, is_but: bool) -> Update:
     lost = Delivery.lost_claims >= SUSPECT_AFTER
     but_hold = bindparam("but_hold", type_=Integer) if is_but else None
     due = (
@@ -102,10 +103,17 @@ def _claiming(_postgresql: bool, *, suspects: bool, is_but: bool) -> Update:
         # As a plain subquery PostgreSQL may run it more than once, and claim more than the limit.
         .cte("due")
     )
+    found = select(due.c.id)
+    # PostgreSQL would rather read all of a table than look a thousand rows up.
+    is_due = (
+        Delivery.id == func.any(func.array(found.scalar_subquery()))
+        if postgresql
+        else Delivery.id.in_(found)
+    )
     live = select(Course.live_revision_id).where(Course.id == Delivery.course_id).scalar_subquery()
     return (
         update(Delivery)
-        .where(Delivery.id.in_(select(due.c.id)), Delivery.state == S.PENDING)
+        .where(is_due, Delivery.state == S.PENDING)
         .values(
             state=S.CLAIMED,
             claim_token=bindparam("token"),
@@ -160,7 +168,7 @@ def cross(
     for it and nothing holds it. Of the others, what is paused or held goes back to pending, what
     nobody wants any more is cancelled with the reason. None: no row crossed.
     """
-    lock(session, ids)
+    lock_mails(session, ids)
     request = Request(revision_id=revision_id, size=len(ids), sent_at=real)
     session.add(request)
     session.flush()

@@ -31,15 +31,21 @@ def look_again(session: Session, enrollment_ids: Sequence[int], now: datetime) -
 def lock(session: Session, ids: Sequence[int]) -> None:
     """PostgreSQL: enrollments first, then deliveries, each in id order, so that set-wise updates
     of several processes cannot deadlock. SQLite has one writer and needs none of it."""
+    if is_postgresql(session) and ids:
+        mine = select(Delivery.enrollment_id).where(among(session, Delivery.id, ids))
+        session.execute(
+            select(Enrollment.id)
+            .where(Enrollment.id.in_(mine))
+            .order_by(Enrollment.id)
+            .with_for_update(key_share=True)
+        )
+    lock_mails(session, ids)
+
+
+def lock_mails(session: Session, ids: Sequence[int]) -> None:
+    """The deliveries alone, for what changes no enrollment."""
     if not is_postgresql(session) or not ids:
         return
-    mine = select(Delivery.enrollment_id).where(among(session, Delivery.id, ids))
-    session.execute(
-        select(Enrollment.id)
-        .where(Enrollment.id.in_(mine))
-        .order_by(Enrollment.id)
-        .with_for_update(key_share=True)
-    )
     session.execute(
         select(Delivery.id)
         .where(among(session, Delivery.id, ids))
