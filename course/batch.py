@@ -6,7 +6,7 @@ leave, and only the provider's answer (or its events) moves it on. A process may
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -57,52 +57,68 @@ class Batch:
         at_once: bool = False,
     ) -> "Batch":
         """Claim what may be sent now; the batch is empty when nothing is waiting."""
-        token = tokens.new_token()
 
-        def work(session: Session) -> tuple[list[Claimed], bool]:
-            if but_hold is None and holds.is_all_held(session):
-                return [], False
-            real = real_now(session)
-            allowed = throttle.allowance(session, real, at_once=at_once)
-            claim = partial(
-                ledger.claim,
-                session,
-                token,
-                now=office.clock.now(),
-                real=real,
-                lease=office.lease,
-                but_hold=but_hold,
+        def work(session: Session) -> Batch:
+            return cls.claim(
+                session, office, report, limit=limit, but_hold=but_hold, at_once=at_once
             )
-            rows = claim(min(limit, allowed.rows))
-            rows = rows or claim(min(1, allowed.rows), suspects=True)
-            if allowed.is_probe and rows:
-                settings = office.settings
-                if not throttle.take_turn(session, settings, real, at_once=at_once):
-                    ledger.give_back(session, [row.id for row in rows], token)
-                    return [], True
-            return rows, allowed.is_probe
 
-        rows, is_probe = office.database.run(work)
+        batch = office.database.run(work)
         office.reached("claimed")
-        return cls(office, report, token, rows, but_hold, is_probe)
+        return batch
+
+    @classmethod
+    def claim(
+        cls,
+        session: Session,
+        office: Office,
+        report: Report,
+        *,
+        limit: int = throttle.FULL,
+        but_hold: int | None = None,
+        at_once: bool = False,
+    ) -> "Batch":
+        """The same within a transaction: it is ours once that is committed."""
+        batch = cls(office, report, tokens.new_token(), [], but_hold, is_probe=False)
+        if but_hold is not None or not holds.is_all_held(session):
+            batch._claim(session, limit, at_once=at_once)
+        return batch
+
+    def _claim(self, session: Session, limit: int, *, at_once: bool) -> None:
+        office, real = self.office, real_now(session)
+        allowed = throttle.allowance(session, real, at_once=at_once)
+        claim = partial(
+            ledger.claim,
+            session,
+            self.token,
+            now=office.clock.now(),
+            real=real,
+            lease=office.lease,
+            but_hold=self.but_hold,
+        )
+        rows = claim(min(limit, allowed.rows))
+        rows = rows or claim(min(1, allowed.rows), suspects=True)
+        self.is_probe = allowed.is_probe
+        if allowed.is_probe and rows:
+            settings = office.settings
+            if not throttle.take_turn(session, settings, real, at_once=at_once):
+                ledger.give_back(session, [row.id for row in rows], self.token)
+                return
+        self.rows = rows
 
     def send(self, stop: Callable[[], bool]) -> bool:
         """Bring each row to an end; False when there was none, or none could move, so that a tick
         cannot turn round and round on the same rows."""
-        for call in self.calls(stop):
-            self.settle(call, call.make())
+        if self.rows:
+            for parcel in self.pack():
+                if stop():
+                    self.give_back(parcel.ids)
+                else:
+                    self._send_at_once(parcel)
         return self.moved
 
-    def calls(self, stop: Callable[[], bool]) -> Iterator["Call"]:
-        """Render all, and let request after request cross the line as it is asked for; each must be
-        made at once, and settled."""
-        for parcel in self._pack() if self.rows else ():
-            if stop():
-                self._give_back(parcel.ids)
-            elif call := self._cross(parcel):
-                yield call
-
-    def _pack(self) -> list[Parcel]:
+    def pack(self) -> list[Parcel]:
+        """Render all. What cannot be packed fails, or waits until its message is mended."""
         office = self.office
         keys = [key.get_secret_value() for key in office.settings.secret_key]
         with office.database.reading() as session:
@@ -120,23 +136,19 @@ class Batch:
                 self._fail(misfit.ids, misfit.why)
             else:
                 self._hold(misfit.scope, HoldKind.LESSON, misfit.why)
-                self._give_back(misfit.ids)
-        self.office.reached("rendered")
+                self.give_back(misfit.ids)
+        office.reached("rendered")
         return parcels
 
     # Sending -----------------------------------------------------------------------------------
 
-    def _cross(self, parcel: Parcel) -> "Call | None":
-        office = self.office
-        crossed = office.database.run(lambda s: self._crossed(s, parcel))
-        committed = office.clock.since_boot()
-        office.reached("crossed")
-        self._count("turned away", len(parcel.letters) - (len(crossed.ids) if crossed else 0))
-        if crossed is None:
-            return None
-        return Call(office, parcel.only(crossed.ids), crossed, committed)
+    def _send_at_once(self, parcel: Parcel) -> None:
+        crossed = self.office.database.run(lambda s: self.cross(s, parcel))
+        if call := self.crossed(parcel, crossed):
+            self.settle(call, call.make())
 
-    def _crossed(self, session: Session, parcel: Parcel) -> Crossed | None:
+    def cross(self, session: Session, parcel: Parcel) -> Crossed | None:
+        """What may cross the line does so with this transaction; None: nothing."""
         settings = self.office.settings
         # With a limit each process waits here for the one before: what it takes is counted.
         mode = installation.mode(session, lock=bool(settings.send_limit))
@@ -163,6 +175,16 @@ class Batch:
         self.office.reached("crossing")
         return crossed
 
+    def crossed(self, parcel: Parcel, crossed: Crossed | None) -> "Call | None":
+        """The request for what has crossed, now that it is committed: to be made at once, and to be
+        settled."""
+        committed = self.office.clock.since_boot()
+        self.office.reached("crossed")
+        self._count("turned away", len(parcel.letters) - (len(crossed.ids) if crossed else 0))
+        if crossed is None:
+            return None
+        return Call(self.office, parcel.only(crossed.ids), crossed, committed)
+
     def _within_limits(self, session: Session, ids: list[int], real: datetime) -> list[int]:
         """What breaker and SEND_LIMIT let through; the rest goes back to pending."""
         if throttle.is_shut(session, real) and not self.is_probe:
@@ -176,16 +198,32 @@ class Batch:
         )
         return ids[: left.rows]
 
-    def _make_at_once(self, parcel: Parcel) -> None:
-        if call := self._cross(parcel):
-            self.settle(call, call.make())
+    # Settling ----------------------------------------------------------------------------------
 
     def settle(self, call: "Call", answer: Answer | None) -> None:
         """What the answer means for the rows; None: the call was not made."""
         if answer is None:
-            self._give_back(call.parcel.ids)
-            return
-        self._settle(call.parcel, call.crossed, answer)
+            self.give_back(call.parcel.ids)
+        elif answer.verdict is Verdict.ACCEPTED:
+            count = self.office.database.run(lambda s: self.accept(s, call, answer))
+            self.accepted(call, answer, count)
+        else:
+            self._settle(call.parcel, call.crossed, answer)
+            self._settled(call, answer)
+
+    def accept(self, session: Session, call: "Call", answer: Answer) -> int:
+        """The provider took the mails; returns how many became accepted with that."""
+        self._note(session, call.crossed, answer)
+        count = ledger.accept(session, call.crossed, self.office.clock.now())
+        self.office.reached("settling accepted")
+        return count
+
+    def accepted(self, call: "Call", answer: Answer, count: int) -> None:
+        """So many were, and that is committed."""
+        self._count("accepted", count)
+        self._settled(call, answer)
+
+    def _settled(self, call: "Call", answer: Answer) -> None:
         self._tell(call, answer)
         self.office.answered(len(call.parcel.ids))
         self.office.reached("settled")
@@ -210,10 +248,8 @@ class Batch:
     def _settle(self, parcel: Parcel, crossed: Crossed, answer: Answer) -> None:
         """The answer itself is noted in the transaction that changes the rows."""
         now, ids, token = self.office.clock.now(), parcel.ids, self.token
-        note = self._noting(crossed, answer)
+        note = partial(self._note, crossed=crossed, answer=answer)
         match answer.verdict:
-            case Verdict.ACCEPTED:
-                self._run("accepted", note, lambda s: ledger.accept(s, crossed, now))
             case Verdict.UNKNOWN:
                 self._run(
                     "unknown", note, lambda s: ledger.doubt(s, ids, token, answer.detail, now)
@@ -221,7 +257,7 @@ class Batch:
                 self.report.problems.append(f"no answer for {len(ids)}: {answer.detail}")
             case Verdict.NOT_TAKEN:
                 wait = self._back_off(parcel, answer)
-                self._give_back(ids, wait, answer.detail, note)
+                self.give_back(ids, wait, answer.detail, note)
                 self.report.problems.append(
                     f"not taken, again in {wait.total_seconds():.0f} s: {answer.detail}"
                 )
@@ -232,27 +268,24 @@ class Batch:
                 course_id = parcel.letters[0].row.course_id
                 course = holds.Scope(HoldScope.COURSE, course_id=course_id)
                 self._hold(course, HoldKind.SENDER, answer.detail, note)
-                self._give_back(ids)
+                self.give_back(ids)
             case Verdict.CREDITS_USED_UP:
                 self._hold(holds.Scope(), HoldKind.CREDITS, answer.detail, note)
-                self._give_back(ids)
+                self.give_back(ids)
             case Verdict.KEY_REFUSED | Verdict.REFUSED:
                 self._hold(holds.Scope(), HoldKind.KEY, answer.detail, note)
-                self._give_back(ids)
+                self.give_back(ids)
 
-    def _noting(self, crossed: Crossed, answer: Answer) -> Callable[[Session], None]:
-        def note(session: Session) -> None:
-            real = real_now(session)
-            _note_answer(session, crossed.request_id, answer, real)
-            if answer.verdict is Verdict.UNKNOWN:
-                throttle.answer_lost(session, self.office.settings, real)
-            if answer.retry_after_seconds:
-                wait = timedelta(seconds=answer.retry_after_seconds)
-                throttle.be_quiet(session, real + wait)
-            if answer.status is not None and answer.verdict is not Verdict.UNKNOWN:
-                throttle.answer_clear(session, accepted=answer.verdict is Verdict.ACCEPTED)
-
-        return note
+    def _note(self, session: Session, crossed: Crossed, answer: Answer) -> None:
+        real = real_now(session)
+        _note_answer(session, crossed.request_id, answer, real)
+        if answer.verdict is Verdict.UNKNOWN:
+            throttle.answer_lost(session, self.office.settings, real)
+        if answer.retry_after_seconds:
+            wait = timedelta(seconds=answer.retry_after_seconds)
+            throttle.be_quiet(session, real + wait)
+        if answer.status is not None and answer.verdict is not Verdict.UNKNOWN:
+            throttle.answer_clear(session, accepted=answer.verdict is Verdict.ACCEPTED)
 
     def _back_off(self, parcel: Parcel, answer: Answer) -> timedelta:
         settings = self.office.settings
@@ -268,7 +301,7 @@ class Batch:
         elif answer.bad_rows:
             bad = [parcel.letters[index].row.id for index in answer.bad_rows]
             self._fail(bad, answer.detail)
-            self._give_back([row for row in parcel.ids if row not in bad])
+            self.give_back([row for row in parcel.ids if row not in bad])
         elif self.refused is not None:
             self._reclaim(parcel.ids)
             self.refused.append((parcel, answer))
@@ -287,7 +320,7 @@ class Batch:
         while waiting and not self._is_hopeless(alone, before):
             part = waiting.pop(0)
             self.refused = []
-            self._make_at_once(part)
+            self._send_at_once(part)
             refused, self.refused = self.refused, None
             for again, why in refused:
                 if len(again.letters) == 1:
@@ -305,9 +338,7 @@ class Batch:
 
     def _blame_message(self, parcel: Parcel, answer: Answer) -> None:
         self._hold(parcel.scope, HoldKind.LESSON, answer.detail)
-        self._give_back(parcel.ids)
-
-    # Settling ----------------------------------------------------------------------------------
+        self.give_back(parcel.ids)
 
     def _reclaim(self, ids: Sequence[int]) -> None:
         self.office.database.run(
@@ -319,7 +350,7 @@ class Batch:
         self._run("failed", None, lambda s: ledger.fail(s, ids, self.token, reason, now))
         self.report.problems.append(f"failed: {reason}")
 
-    def _give_back(
+    def give_back(
         self,
         ids: Sequence[int],
         wait: timedelta | None = None,

@@ -1,19 +1,14 @@
 """One tick: look at who is due, and send what waits, claim by claim."""
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from threading import Event, Semaphore
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from course import agenda, brake, holds, ledger, planning, resolving, throttle
-from course.answers import Answer
-from course.batch import Batch, Call
+from course import agenda, brake, holds, ledger, pipeline, planning, resolving, throttle
+from course.batch import Batch
 from course.db import real_now
 from course.models import Installation
 from course.office import Office, Report
@@ -147,95 +142,9 @@ def _send(office: Office, report: Report, stop: Callable[[], bool], *, at_once: 
         if not batch.send(stop):
             return
         if len(batch.rows) == throttle.FULL:
-            send_all = _send_side_by_side if office.database.is_sqlite else _send_batch_by_batch
-            with _patient_collector():
-                send_all(office, report, stop)
+            pipeline.send_all(office, report, stop)
             return
         at_once = False
-
-
-def _send_side_by_side(office: Office, report: Report, stop: Callable[[], bool]) -> None:
-    """A few calls are in flight, so that the provider's latency does not set the pace. All else is
-    done here, one after the other: where the database lives in this process and has one writer,
-    threads that do more than wait would only be in each other's way."""
-    hands = office.settings.calls_in_flight
-    flying: dict[Future[Answer | None], tuple[Batch, Call]] = {}
-    faults: list[BaseException] = []
-
-    def settle(landed: Iterable[Future[Answer | None]]) -> bool:
-        """False when it would be of no use to go on."""
-        goes_on = True
-        for future in landed:
-            batch, call = flying.pop(future)
-            if fault := future.exception():
-                faults.append(fault)
-            else:
-                batch.settle(call, future.result())
-                goes_on = goes_on and batch.moved
-        return goes_on and not faults
-
-    with ThreadPoolExecutor(hands) as pool:
-        for batch, call in _crossing(office, report, stop):
-            flying[pool.submit(call.make)] = batch, call
-            if len(flying) == hands and not settle(wait(flying, return_when=FIRST_COMPLETED).done):
-                break
-        settle(wait(flying).done)
-    if faults:
-        raise faults[0]
-
-
-def _crossing(
-    office: Office, report: Report, stop: Callable[[], bool]
-) -> Iterator[tuple[Batch, Call]]:
-    while not stop():
-        batch = Batch.take(office, report)
-        count = 0
-        for count, call in enumerate(batch.calls(stop), 1):  # noqa: B007
-            yield batch, call
-        if not count and not batch.moved:
-            return
-
-
-def _send_batch_by_batch(office: Office, report: Report, stop: Callable[[], bool]) -> None:
-    """A few batches are on their way, each in a thread of its own: while the server works for one,
-    the next is rendered. To the ledger each is what another process would be."""
-    hands = office.settings.calls_in_flight
-    free, ended = Semaphore(hands), Event()
-
-    def send(batch: Batch) -> Report:
-        moved = False
-        try:
-            moved = batch.send(stop)
-        finally:
-            free.release()
-            if not moved:
-                ended.set()
-        return batch.report
-
-    batches: list[Future[Report]] = []
-    with ThreadPoolExecutor(hands) as pool:
-        while not ended.is_set() and not stop():
-            free.acquire()
-            batch = Batch.take(office, Report())
-            if not batch.rows:
-                break
-            batches.append(pool.submit(send, batch))
-    for done in batches:
-        report.add(done.result())
-
-
-@contextmanager
-def _patient_collector() -> Iterator[None]:
-    """A mail is some twenty objects that live for a moment. Python would look for cycles among
-    them, and among all that is loaded, several times a batch: a third of a batch's time."""
-    usual = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
 
 
 def _note_tick(session: Session, seconds: float) -> None:

@@ -10,7 +10,7 @@ from time import sleep
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, event, func, select
 
 from course import courses, delivery, holds, ledger, sources
 from course.answers import Answer, Verdict
@@ -99,6 +99,37 @@ def test_a_fault_in_one_of_several_calls_ends_the_tick(world: World) -> None:
     world.provider.answer = lambda _: TAKEN
     world.tick()
     assert states(world) == {"accepted": 3500 - lost, "sending": lost}
+
+
+def test_who_stops_between_requests_leaves_nothing_behind(world: World) -> None:
+    emails = [f"p{number}@example.org" for number in range(4500)]
+    enroll(world.database, emails, [None], world.hash_key)
+    delivery.tick(world.office, stop=lambda: len(world.provider.log) >= 2000)
+    left = states(world)
+    assert left["accepted"] == len(set(world.provider.log)) == len(world.provider.log)
+    assert set(left) == {"accepted", "pending"}
+    assert left["pending"] > 0
+    world.tick()
+    assert states(world) == {"accepted": 4500}
+
+
+def test_one_commit_settles_a_batch_lets_the_next_cross_and_claims_a_third(world: World) -> None:
+    if not world.database.is_sqlite:
+        return  # there each batch is on its own
+    emails = [f"p{number}@example.org" for number in range(8000)]
+    enroll(world.database, emails, [None], world.hash_key)
+    steps: list[str] = []
+
+    @event.listens_for(world.database.engine, "commit")
+    def commit(connection: Connection) -> None:
+        if connection.get_execution_options().get("minicourse_writing"):
+            steps.append("commit")
+
+    delivery.tick(replace(world.office, reached=steps.append))
+    assert states(world) == {"accepted": 8000}
+    sending = steps[steps.index("claimed") :]
+    assert sending.count("settled") == 8
+    assert sending.count("commit") < 2 * 8  # with one for each step it would be three
 
 
 def test_each_person_gets_complete_headers_and_our_id_but_no_address_in_it(world: World) -> None:

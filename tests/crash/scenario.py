@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from course import delivery
+from course import delivery, throttle
 from course.clock import Clock
 from course.db import Database
 from course.mailer import Mailer
@@ -57,9 +57,18 @@ def mood(faults: Sequence[Fault]) -> Callable[[], Fault]:
     return lambda: next(coming, Fault.NONE)
 
 
-def end_at(label: str | None, settings: Settings, clock: Clock, trace: Path, nth: int = 1) -> int:
-    """Live through the scenario in a process of its own; returns its exit status."""
-    process = processes.Process(target=_live, args=(settings, clock, Doom(label, nth, trace)))
+def end_at(
+    label: str | None,
+    settings: Settings,
+    clock: Clock,
+    trace: Path,
+    nth: int = 1,
+    full: int = throttle.FULL,
+) -> int:
+    """Live through the scenario in a process of its own, with at most `full` mails a batch; returns
+    its exit status."""
+    doom = Doom(label, nth, trace)
+    process = processes.Process(target=_live, args=(settings, clock, doom, full))
     process.start()
     process.join(60)
     if process.exitcode is None:
@@ -69,7 +78,8 @@ def end_at(label: str | None, settings: Settings, clock: Clock, trace: Path, nth
     return process.exitcode
 
 
-def _live(settings: Settings, clock: Clock, doom: Doom) -> None:
+def _live(settings: Settings, clock: Clock, doom: Doom, full: int) -> None:
+    throttle.FULL = full
     office = office_of(Database(settings.database), settings, clock, doom)
     for _ in range(HALF_DAYS):
         let_pass(office, HALF_A_DAY)

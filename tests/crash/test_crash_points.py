@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from course import delivery
+from course import delivery, throttle
 from course.clock import Clock
 from course.office import Office
 from tests import checker
@@ -19,6 +19,10 @@ from tests.world import START, World
 pytestmark = pytest.mark.e2e  # a process ends at each step.
 
 _DAYS = 15  # more than enough for these
+ON_THE_WAY = [
+    *("claimed", "rendered", "crossing", "crossed", "connecting", "first byte", "answered"),
+    *("settling accepted", "settled"),
+]
 LESSONS = ["welcome", "network", "market"]
 
 
@@ -37,8 +41,8 @@ class Stage:
     provider: StandIn
     trace: Path
 
-    def end_at(self, label: str | None, nth: int = 1) -> int:
-        return scenario.end_at(label, self.world.settings, self.clock, self.trace, nth)
+    def end_at(self, label: str | None, nth: int = 1, full: int = throttle.FULL) -> int:
+        return scenario.end_at(label, self.world.settings, self.clock, self.trace, nth, full)
 
     @property
     def taken(self) -> list[Taken]:
@@ -99,6 +103,18 @@ def test_a_process_that_ends_there_loses_nothing_and_doubles_nothing(
     stage: Stage, label: str
 ) -> None:
     assert stage.end_at(label) == scenario.ENDED
+    stage.check()
+    stage.finish()
+    stage.check_the_end()
+
+
+@pytest.mark.parametrize("nth", [2, 4])
+@pytest.mark.parametrize("label", ON_THE_WAY)
+def test_nor_does_one_that_has_several_batches_on_their_way(
+    stage: Stage, label: str, nth: int
+) -> None:
+    stage.provider.choose = scenario.mood([])
+    assert stage.end_at(label, nth, full=1) == scenario.ENDED
     stage.check()
     stage.finish()
     stage.check_the_end()
