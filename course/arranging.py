@@ -19,6 +19,7 @@ from course.curriculum import Course as Curriculum
 from course.errors import InvalidInputError, RefusedError
 from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.notation import WEEKDAYS, parse_hour, parse_weekdays, parse_zone
+from course.retiming import Edit
 from course.rowsets import RowSet, run
 from course.starting import begins_at, start_of
 from course.states import EnrollmentState, Latecomers
@@ -144,7 +145,8 @@ def edit(
     if retimed:
         cohort.look_again_from = 0
     session.flush()
-    reminded = sum(_move(session, cohort, some, curriculum, now) for some in _chunks(waiting))
+    starts = _starts(cohort, waiting, curriculum)
+    reminded = sum(_move(session, some, now) for some in _chunks(starts))
     begin_anew = len(waiting) if "starts_on" in changed else 0
     moved = sum(
         retiming.retime(session, some, now)
@@ -251,18 +253,20 @@ def _chunks(some: Sequence[_One]) -> Iterator[Sequence[_One]]:
         yield some[first : first + _CHUNK]
 
 
-def _move(
-    session: Session,
-    cohort: Cohort,
-    some: Sequence[_Waiting],
-    curriculum: Curriculum,
-    now: datetime,
-) -> int:
-    """Their clock starts at the new hour, and they are reminded the day before that."""
-    starts = [
+_Start = tuple[int, datetime]  # enrollment, and from when its first lesson counts
+
+
+def _starts(
+    cohort: Cohort, waiting: Sequence[_Waiting], curriculum: Curriculum
+) -> Sequence[_Start]:
+    return [
         (number, start_of(cohort, curriculum, confirmed_at, zone=zone, hour=hour))
-        for number, confirmed_at, zone, hour in some
+        for number, confirmed_at, zone, hour in waiting
     ]
+
+
+def _move(session: Session, starts: Sequence[_Start], now: datetime) -> int:
+    """Their clock starts then, and they are reminded the day before that."""
     run(session, _start_then, given=_STARTS.pack(session, starts))
     session.expire_all()
     return invitations.move(session, [number for number, _ in starts], now)
@@ -279,3 +283,36 @@ def _start_then(postgresql: bool) -> Update:
         .where(and_(Enrollment.id == given.c.id, _LEARNS))
         .values(starts_at=given.c.starts_at)
     )
+
+
+# An edit of the course ----------------------------------------------------------------------------
+
+
+def count_begin_anew(session: Session, edit: Edit, now: datetime) -> int:
+    """How many who wait for a first day would begin at another time by this edit."""
+    return len(_anew(session, edit, now))
+
+
+def follow(session: Session, edit: Edit, now: datetime) -> int:
+    """After an edit of the course: where its hour or zone is another, who waits for a first day
+    begins at the new one. Returns how many do."""
+    starts = _anew(session, edit, now)
+    for some in _chunks(starts):
+        _move(session, some, now)
+    return len(starts)
+
+
+def _anew(session: Session, edit: Edit, now: datetime) -> Sequence[_Start]:
+    if not edit.is_of_time:
+        return []
+    dated = select(Cohort).where(
+        Cohort.course_id == edit.course_id,
+        Cohort.starts_on.is_not(None),
+        Cohort.rehearsal_every.is_(None),
+    )
+    found: list[_Start] = []
+    for cohort in session.scalars(dated.order_by(Cohort.id)).all():
+        waiting = _waiting(session, cohort, edit.before, now)
+        known = set(_starts(cohort, waiting, edit.before))
+        found += [one for one in _starts(cohort, waiting, edit.after) if one not in known]
+    return found

@@ -5,14 +5,14 @@ it too, nobody but the author can say; so an edit that raises the question waits
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, changes, courses, curriculum, ledger
+from course import arranging, audit, brake, changes, courses, curriculum, ledger, retiming
 from course.changes import Changes
 from course.curriculum import Course as Curriculum
 from course.errors import RefusedError
@@ -65,6 +65,8 @@ class Plan:
 
     changes: Changes
     effects: tuple[Effect, ...]
+    moved_mails: int = 0  # that wait for their hour already, and get another
+    begin_anew: int = 0  # who wait for a cohort's first day, and begin at another hour
 
     def questions(self, for_past: Choice | None, for_finished: Choice | None) -> list[str]:
         """The options that must be given before this can be applied."""
@@ -76,14 +78,16 @@ class Plan:
         return [f"{option} send|skip" for option, is_open in open_ones if is_open]
 
 
-def plan(session: Session, slug: str, files: Mapping[str, str]) -> Plan:
+def plan(session: Session, slug: str, files: Mapping[str, str], now: datetime) -> Plan:
     """What applying these files would do; reads only."""
-    course = session.scalar(select(Course).where(Course.slug == slug))
-    live = session.get(Revision, course.live_revision_id) if course else None
-    found = changes.compare(slug, live.files if live else None, files)
-    if course is None or live is None:
-        return Plan(found, ())
-    return Plan(found, tuple(_effects(session, course.id, found, curriculum.parse(slug, files))))
+    found, edit = _compare(session, slug, files)
+    if edit is None:
+        return found
+    return replace(
+        found,
+        moved_mails=retiming.count_reached(session, edit, now),
+        begin_anew=arranging.count_begin_anew(session, edit, now),
+    )
 
 
 def apply(
@@ -97,7 +101,7 @@ def apply(
     why: str | None = None,
 ) -> tuple[Revision, Plan]:
     """Make these files the live ones. RefusedError where a decision is missing."""
-    found = plan(session, source.slug, source.files)
+    found, edit = _compare(session, source.slug, source.files)
     if missing := found.questions(for_past, for_finished):
         raise RefusedError(
             f"{source.slug}: some learners are past a new lesson. Decide with "
@@ -110,6 +114,12 @@ def apply(
         _decide_for_past(session, revision.course_id, order, lessons, for_past, now)
     if is_new and for_finished:
         _decide_for_finished(session, revision.course_id, lessons, for_finished, now)
+    if is_new and edit:
+        found = replace(
+            found,
+            moved_mails=retiming.follow(session, edit, now),
+            begin_anew=arranging.follow(session, edit, now),
+        )
     if is_new:
         audit.record(
             session,
@@ -150,6 +160,20 @@ def earlier(session: Session, slug: str, number: int | None) -> Revision:
             f"there are beside the live one: {others}"
         )
     return found
+
+
+def _compare(
+    session: Session, slug: str, files: Mapping[str, str]
+) -> tuple[Plan, retiming.Edit | None]:
+    """What differs, and whom it reaches; and both sides, where something is live."""
+    course = session.scalar(select(Course).where(Course.slug == slug))
+    live = session.get(Revision, course.live_revision_id) if course else None
+    found = changes.compare(slug, live.files if live else None, files)
+    if course is None or live is None:
+        return Plan(found, ()), None
+    new = curriculum.parse(slug, files)
+    edit = retiming.Edit(course.id, curriculum.parse(slug, live.files), new)
+    return Plan(found, tuple(_effects(session, course.id, found, new))), edit
 
 
 def _lessons(slug: str, files: Mapping[str, str]) -> tuple[str, ...]:

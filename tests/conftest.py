@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from course import checking, db, rendering, sources
-from course.checking import Survey
+from course.checking import Finding, Survey
 from course.db import Database, migrate
 from course.rendering import CompiledCourse, Site
 from course.settings import Settings
@@ -99,10 +99,12 @@ def _load_once(slug: str, files: Mapping[str, str], site: Site, **rest: str) -> 
 _survey, _surveyed = checking.survey, dict[object, Survey]()
 
 
-def _survey_once(source: Source, site: Site, *, where: str | None = None) -> Survey:
-    key = (source.slug, sources.content_hash(source.files), site, where)
+def _survey_once(
+    source: Source, site: Site, *, where: str | None = None, unread: Sequence[Finding] = ()
+) -> Survey:
+    key = (source.slug, sources.content_hash(source.files), site, where, tuple(unread))
     if key not in _surveyed:
-        _surveyed[key] = _survey(source, site, where=where)
+        _surveyed[key] = _survey(source, site, where=where, unread=unread)
     return _surveyed[key]
 
 

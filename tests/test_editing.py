@@ -5,14 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from course import editing, sources
+from course import cohorts, editing, sources
 from course.db import Database
 from course.editing import Choice, What
 from course.errors import RefusedError
+from course.models import Enrollment, Subscriber
 from course.settings import Settings
 from course.sources import Source
 from tests.world import World
@@ -86,7 +89,7 @@ def apply(world: World, source: Source, **choices: Choice) -> None:
 def test_the_plan_counts_who_is_touched(settled: World, learners: dict[str, int]) -> None:
     source = edited(settled, with_new_lesson)
     with settled.database.reading() as session:
-        found = editing.plan(session, "job-search", source.files)
+        found = editing.plan(session, "job-search", source.files, settled.clock.now())
     (effect,) = found.effects
     assert (effect.lesson, effect.what, effect.behind) == ("extra", What.ADDED, "network")
     assert (effect.coming, effect.past, effect.finished, effect.had) == (2, 1, 1, 0)
@@ -98,7 +101,8 @@ def test_without_the_decisions_nothing_is_applied(settled: World, learners: dict
     with pytest.raises(RefusedError, match="--for-finished send|skip"):
         apply(settled, source, for_past=Choice.SKIP)
     with settled.database.reading() as session:
-        assert editing.plan(session, "job-search", source.files).changes.added == ("extra",)
+        found = editing.plan(session, "job-search", source.files, settled.clock.now())
+    assert found.changes.added == ("extra",)
 
 
 @pytest.mark.parametrize("for_past", Choice)
@@ -199,3 +203,104 @@ def test_an_earlier_revision_can_be_live_again(world: World) -> None:
             editing.earlier(session, "job-search", 3)
         with pytest.raises(RefusedError, match="does not exist; there are beside the live one"):
             editing.earlier(session, "job-search", 9)
+
+
+# Another time -----------------------------------------------------------------------------------
+
+
+def with_schedule(old: str, new: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    def change(files: dict[str, str]) -> dict[str, str]:
+        assert old in files["course.toml"]
+        return files | {"course.toml": files["course.toml"].replace(old, new, 1)}
+
+    return change
+
+
+def with_hour_of_its_own(files: dict[str, str]) -> dict[str, str]:
+    lesson = files["02-network.md"].replace("after: 1", 'after: 1\nhour: "18:00"', 1)
+    return files | {"02-network.md": lesson}
+
+
+def planned_and_applied(world: World, source: Source) -> tuple[int, int]:
+    """How many mails move and how many people begin anew; what was foreseen is what is done."""
+    with world.database.reading() as session:
+        foreseen = editing.plan(session, source.slug, source.files, world.clock.now())
+    with world.database.writing() as session:
+        _, done = editing.apply(session, source, "me", world.clock.now())
+    assert (foreseen.moved_mails, foreseen.begin_anew) == (done.moved_mails, done.begin_anew)
+    return done.moved_mails, done.begin_anew
+
+
+AT_SIX = with_schedule('"09:00"', '"18:00"')
+AT_SEVEN = with_schedule('"09:00"', '"07:00"')
+IN_NEW_YORK = with_schedule("Europe/Berlin", "America/New_York")
+FROM_WEDNESDAY = with_schedule('"mon", "tue", ', "")
+TITLED = with_schedule("Take the Interview", "Take an Interview")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "moved"),
+    [
+        # Kim has no clock of their own; ada has chosen an hour, kei a zone.
+        (AT_SIX, ("18 17:00", "18 10:00", "18 09:00"), 2),
+        (AT_SEVEN, ("19 06:00", "18 10:00", "18 22:00"), 2),  # past it
+        (IN_NEW_YORK, ("18 14:00", "18 16:00", "19 00:00"), 2),
+        (FROM_WEDNESDAY, ("20 08:00", "20 10:00", "20 00:00"), 3),
+        (with_hour_of_its_own, ("18 17:00", "18 17:00", "18 09:00"), 3),
+        (TITLED, ("18 08:00", "18 10:00", "19 00:00"), 0),
+        (without("02-network.md"), (), 0),  # there is nothing left to move
+    ],
+)
+def test_what_waits_for_its_hour_waits_for_the_courses_new_one(
+    any_world: World,
+    change: Callable[[dict[str, str]], dict[str, str]],
+    expected: tuple[str, ...],
+    moved: int,
+) -> None:
+    world = any_world
+    people = [world.join(f"{name}@example.org") for name in ("kim", "ada", "kei")]
+    with world.database.writing() as session:
+        for name, values in {"ada": {"hour": time(11)}, "kei": {"zone": "Asia/Tokyo"}}.items():
+            who = Subscriber.email == f"{name}@example.org"
+            session.execute(update(Subscriber).where(who).values(**values))
+    world.live_through(0.5)
+    world.clock.course = datetime(2027, 1, 18, 6, 30, tzinfo=UTC)
+    world.tick()  # their second mail is three days late: it waits for its hour
+    assert planned_and_applied(world, edited(world, change)) == (moved, 0)
+    waiting = [row for one in people for row in world.rows(one) if row.state == "pending"]
+    assert tuple(f"{row.send_at:%d %H:%M}" for row in waiting) == expected
+    world.live_through(3)
+    for number in people:
+        assert Counter(had(world, number))["network"] == bool(expected)
+
+
+def test_who_is_in_a_cohort_with_its_own_hour_keeps_it(world: World) -> None:
+    number = world.join("kim@example.org")
+    world.live_through(0.5)
+    world.clock.course = datetime(2027, 1, 18, 6, 30, tzinfo=UTC)
+    with world.database.writing() as session:
+        cohorts.find(session, "evergreen").hour = time(10)
+    world.tick()
+    assert planned_and_applied(world, edited(world, AT_SIX)) == (0, 0)
+    assert f"{world.rows(number)[-1].send_at:%d %H:%M}" == "18 09:00"
+
+
+@pytest.mark.parametrize(("hour", "first"), [("07:00", "18 06:00"), ("18:00", "18 17:00")])
+def test_a_first_day_begins_at_the_courses_new_hour(
+    any_world: World, hour: str, first: str
+) -> None:
+    world = any_world
+    with world.database.writing() as session:
+        course = cohorts.find(session, "evergreen").course
+        spring = cohorts.create(
+            session, course, "spring", world.clock.now(), starts_on=date(2027, 1, 18)
+        ).id
+    number = world.sign_up("kim@example.org")
+    with world.database.writing() as session:
+        session.get_one(Enrollment, number).cohort_id = spring
+    assert world.confirm(number)
+    change = with_schedule('"09:00"', f'"{hour}"')
+    assert planned_and_applied(world, edited(world, change)) == (0, 1)
+    world.live_through(5)
+    lesson = next(row for row in world.rows(number) if row.kind == "lesson")
+    assert (lesson.state, f"{lesson.due_at:%d %H:%M}") == ("accepted", first)

@@ -269,10 +269,12 @@ def test_a_plan_asks_the_condition(world: World) -> None:
         world.tick()
     lessons = LESSONS | {"_02_leads": "after: 2", "_05_new": "after: 1\nwhen: role == 'lead'"}
     with world.database.reading() as session:
-        found = editing.plan(session, "job-search", files_of(world, **lessons))
+        new = files_of(world, **lessons)
+        found = editing.plan(session, "job-search", new, world.clock.now())
     told = {one.lesson: (one.what.value, one.coming, one.not_for) for one in found.effects}
     assert told == {"leads": ("for other readers", 2, 0), "new": ("added", 1, 1)}
     gone = files_of(world, **LESSONS)
     gone["course.toml"] = gone["course.toml"].replace("[fields.years]", "[fields.age]")
     with world.database.reading() as session:
-        assert editing.plan(session, "job-search", gone).changes.fields == ("years",)
+        found = editing.plan(session, "job-search", gone, world.clock.now())
+    assert found.changes.fields == ("years",)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from course import plain_files, scaffold, sources
-from course.checking import Rule, folder
+from course.checking import Rule, folder, survey
 from course.errors import CourseError
 from course.plain_files import Folder, NotPlainError
 from course.preview.desk import Desk
@@ -94,6 +94,7 @@ def test_of_a_course_only_plain_files_are_read(home: Path, name: str, lay: Lay, 
     assert [(one.rule, one.file) for one in findings] == [(Rule.UNREADABLE, f"bread/{name}")]
     assert said in findings[0].what
     assert SECRET not in str(source.files) + str(findings)
+    assert survey(source, SITE, where="bread/", unread=findings).findings == []
 
     desk = Desk(path.parent, home, SITE, "bread/")
     draft, sheets = desk.sheets(PEOPLE[0].person)

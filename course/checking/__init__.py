@@ -5,7 +5,7 @@ it reads nothing and asks nobody, and no text makes it raise. `folder.read` is f
 disk, `online.probe` for links on the web.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from course import markdown, nesting
@@ -42,10 +42,13 @@ def check(source: Source, site: Site, *, where: str | None = None) -> list[Findi
     return survey(source, site, where=where).findings
 
 
-def survey(source: Source, site: Site, *, where: str | None = None) -> Survey:
-    """The same, with what was looked at."""
+def survey(
+    source: Source, site: Site, *, where: str | None = None, unread: Sequence[Finding] = ()
+) -> Survey:
+    """The same, with what was looked at. Files that `unread` tells of are there, though `source`
+    lacks them."""
     where = f"lessons/{source.slug}/" if where is None else where
-    reading = read(source.slug, source.files, where)
+    reading = read(source.slug, source.files, where, {one.file for one in unread})
     trial = Trial(reading, site)
     if reading.course:
         trial.run()

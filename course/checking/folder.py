@@ -27,8 +27,6 @@ def read(folder: Path, home: Path, where: str) -> tuple[Source, list[Finding]]:
             findings += found
             if text is not None:
                 files[path.name] = text
-            elif path.name == ABOUT_FILE:
-                files[path.name] = ""  # it is not missing
         else:
             findings += _ignored(path, where)
     try:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +35,16 @@ class Reading:
         return name if name.startswith("templates/") else f"{self.where}{name}"
 
 
-def read(slug: str, files: Mapping[str, str], where: str) -> Reading:
-    """Each file alone, and then together those that are sound. Never raises."""
+def read(slug: str, files: Mapping[str, str], where: str, unread: Collection[str] = ()) -> Reading:
+    """Each file alone, and then together those that are sound. Never raises. What `unread` names,
+    as its author knows it, is there and cannot be read: of that others tell."""
     reading = Reading(where, dict(files))
     _read_name(reading, slug)
-    _read_alone(reading, COURSE_FILE, files.get(COURSE_FILE))
-    if ABOUT_FILE not in files:
+    for shown in unread:
+        _stand_in(reading, shown.removeprefix(where))
+    if COURSE_FILE not in reading.set_aside:
+        _read_alone(reading, COURSE_FILE, files.get(COURSE_FILE))
+    if ABOUT_FILE not in reading.files:
         what = "is missing; it is the text of the course’s page"
         reading.findings.append(
             Finding(Rule.COURSE, reading.shown(ABOUT_FILE), 1, what, _mend(Rule.COURSE))
@@ -103,6 +107,18 @@ def _set_aside(reading: Reading, name: str, error: Exception) -> None:
         reading.files[COURSE_FILE] = _sound_course()
     elif name in reading.files:
         reading.files[name] = _headed(name, reading.files[name])
+
+
+def _stand_in(reading: Reading, name: str) -> None:
+    if name in reading.files:
+        return  # as far as it could be
+    if name == COURSE_FILE:
+        reading.files[name] = _sound_course()
+    elif name == ABOUT_FILE:
+        reading.files[name] = ""
+    elif LESSON_NAME.match(name):
+        reading.files[name] = _headed(name, "")
+    reading.set_aside.add(name)
 
 
 def _headed(name: str, text: str) -> str:

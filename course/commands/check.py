@@ -64,7 +64,7 @@ def check(
 
 def _checked(path: Path, home: Path, where: str, site: Site, is_online: bool) -> _Checked:
     source, findings = folder.read(path, home, where)
-    found: Survey = survey(source, site, where=where)
+    found: Survey = survey(source, site, where=where, unread=findings)
     findings += found.findings
     if is_online:
         if found.links:

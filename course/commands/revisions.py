@@ -49,9 +49,17 @@ def plan(name: str, as_json: bool) -> None:
     context = load()
     source = sources.read(context.settings.home, name)
     with context.raw_database.reading() as session:
-        found = editing.plan(session, name, source.files)
+        found = editing.plan(session, name, source.files, context.now)
     if as_json:
-        print_json({"course": name, "changes": found.changes, "effects": found.effects})
+        print_json(
+            {
+                "course": name,
+                "changes": found.changes,
+                "effects": found.effects,
+                "moved_mails": found.moved_mails,
+                "begin_anew": found.begin_anew,
+            }
+        )
         return
     if not found.changes:
         click.echo(f"{name}: nothing changed")
@@ -72,6 +80,8 @@ def _print_plan(name: str, found: Plan) -> None:
         click.echo(f"  files changed: {', '.join(found.changes.files)}")
     for field in found.changes.fields:
         click.echo(f"  field {field} is gone or of another kind: answers to it have no effect")
+    for line in _moved(found):
+        click.echo(f"  {line}")
 
 
 def _words(effect: Effect) -> list[str]:
@@ -98,6 +108,18 @@ def _words(effect: Effect) -> list[str]:
     if effect.not_for:
         lines.append(f"for {_people(effect.not_for)} it is not (when)")
     return [head, *(f"  {line}" for line in lines)]
+
+
+def _moved(found: Plan) -> list[str]:
+    """Whose time the edit makes another, though it was decided."""
+    lines = []
+    if found.moved_mails:
+        mails = counted(found.moved_mails, "planned mail moves", "planned mails move")
+        lines.append(f"{mails} to another time")
+    if found.begin_anew:
+        people = counted(found.begin_anew, "person begins", "people begin")
+        lines.append(f"{people} a cohort's first day at another hour")
+    return lines
 
 
 def _people(count: int) -> str:
@@ -182,7 +204,7 @@ def _apply(
         click.echo(f"{name}: nothing changed; revision {number} is live")
         return
     click.echo(f"{name}: revision {number} {'would be' if dry_run else 'is'} live")
-    for line in _summary(found.changes):
+    for line in (*_summary(found.changes), *_moved(found)):
         click.echo(f"  {line}")
     if dry_run:
         reaching = [one for one in found.effects if one.coming or one.past or one.finished]

@@ -68,6 +68,26 @@ def test_a_dry_run_of_apply_changes_nothing(world: World, minicourse: Minicourse
     assert _listed(minicourse)["job-search"]["revision"] == 1
 
 
+def test_an_edit_of_the_hour_counts_the_mails_that_wait_already(
+    world: World, minicourse: Minicourse
+) -> None:
+    for name in ("ada", "kim"):
+        world.join(f"{name}@example.com")
+    world.live_through(0.5)
+    world.pass_time(days=3, hours=7)
+    world.tick()  # three days late: they wait for nine o'clock
+    edit(world, "course.toml", '"09:00"', '"18:00"')
+    before = [row.send_at for row in world.rows()]
+    told = "  files changed: course.toml\n  2 planned mails move to another time\n"
+    assert minicourse("course", "plan", "job-search").out == f"job-search\n{told}"
+    assert json.loads(minicourse("course", "plan", "job-search", "--json").out)["moved_mails"] == 2
+    apply = ("course", "apply", "job-search")
+    assert minicourse(*apply, "--dry-run").out.endswith(f"would be live\n{told}")
+    assert [row.send_at for row in world.rows()] == before
+    assert minicourse(*apply).out.endswith(f"is live\n{told}")
+    assert [row.send_at for row in world.rows()] != before
+
+
 def test_a_broken_lesson_cannot_go_live(world: World, minicourse: Minicourse) -> None:
     edit(world, "03-market.md", "subject:", "topic:")
     answer = minicourse("course", "apply", "job-search")
