@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -88,6 +88,7 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     _look_again(session, now, limit)
     learners, barred = _due(session, now, limit)
     pace_of = _paces(session, learners)
+    release_of = cache(partial(_release, now=now))
     mails: list[ledger.Planned] = []
     look_at: list[tuple[int, datetime]] = []
     waiting: list[int] = []  # for something to be settled, which will have them looked at
@@ -98,7 +99,7 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
         match decision:
             case Due(comes_at=moment) if moment <= now:
                 passed += _passed(learner, decision.passed)
-                mail = _planned(learner, decision, pace_of, now)
+                mail = _planned(learner, decision, release_of(decision, pace_of(learner.clock)))
                 mails.append(mail)
                 if not learner.rolling and mail.message_key == pace_of(learner.clock).steps[0].slug:
                     begun.append(learner.id)
@@ -298,25 +299,24 @@ def _passed(learner: Learner, passed: Iterable[Passed]) -> list[ledger.Planned]:
     ]
 
 
-def _planned(learner: Learner, due: Due, pace_of: PaceOf, now: datetime) -> ledger.Planned:
-    mail = ledger.Planned(
+def _release(due: Due, pace: Pace, now: datetime) -> timing.Release | None:
+    """When it may leave; None: it is too late, and skipped."""
+    if due.is_welcome:
+        return timing.Release(due.due_at, due.due_at)
+    return timing.release(due.due_at, now, pace.of(due.slug), pace.late)
+
+
+def _planned(learner: Learner, due: Due, release: timing.Release | None) -> ledger.Planned:
+    return ledger.Planned(
         enrollment_id=learner.id,
         course_id=learner.clock.course_id,
         kind=MessageKind.LESSON,
         message_key=due.slug,
-        due_at=due.due_at,
+        due_at=release.due_at if release else due.due_at,
+        send_at=release.send_at if release else None,
+        is_shifted=bool(release and release.is_shifted),
         rank=ledger.RANK_WELCOME if due.is_welcome else ledger.RANK_LESSON,
-    )
-    if due.is_welcome:
-        return mail
-    pace = pace_of(learner.clock)
-    if not timing.is_late(due.due_at, now, pace.of(due.slug)):
-        return mail
-    release = timing.release(due.due_at, now, pace.of(due.slug), pace.late)
-    if release is None:
-        return replace(mail, reason=LATE)
-    return replace(
-        mail, due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted
+        reason=None if release else LATE,
     )
 
 
