@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
 from course import delivery, logs
+from course.answers import judge
 from course.mailer import Mailer
 from course.models import Delivery, Request
 from course.people import email_hash
@@ -101,6 +103,25 @@ def test_an_address_becomes_the_beginning_of_its_hash_in_the_table(world: World)
     assert (second["whom"], second["count"]) == ({"to": [f"#{hashed}"] * 2}, 3)
     assert f"ValueError: no such person: #{hashed}, [secret]" in third["exception"]
     assert {"at", "level", "process"} <= set(first)
+
+
+def test_what_the_provider_said_is_masked_in_the_ledger_and_hashed_once_in_the_log(
+    world: World,
+) -> None:
+    stream = io.StringIO()
+    set_up(world, stream)
+    people = ["o'hara@example.com", "pat@example.com"]
+    body = orjson.dumps({"errors": [{"message": f"No such: {people}, {people[0]}."}]})
+    world.provider.answer = lambda _: judge(400, {}, body, size=2, real=world.clock.real())
+    for email in people:
+        world.sign_up(email)
+    world.tick()
+    batch = next(line for line in lines(stream) if line["event"] == "batch")
+    ohara, pat = (f"#{email_hash(one, world.hash_key)[:12]}" for one in people)
+    assert batch["detail"] == f"400 No such: [\"{ohara}\", '{pat}'], {ohara}."
+    with world.database.reading() as session:
+        details = set(session.scalars(select(Request.detail)))
+    assert details == {"400 No such: [\"…@example.com\", '…@example.com'], …@example.com."}
 
 
 def test_who_asks_for_addresses_gets_them_and_still_no_key(
