@@ -113,3 +113,18 @@ def test_streams_that_are_closed_or_speak_another_language(
     assert done.returncode in status
     assert "Traceback" not in done.stderr
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("words", ["status", "db check", "init"])
+def test_no_password_in_the_url_of_a_database_is_shown(
+    minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "a-key")
+    monkeypatch.setenv("HASH_KEY", "another-key")
+    monkeypatch.setenv(
+        "DATABASE_URL",
+        "postgresql+psycopg://me:one%40pw@127.0.0.1:1/x?password=two%40pw&sslpassword=three",
+    )
+    line = one_line(minicourse(*words.split()).err)
+    assert "://me:***@127.0.0.1:1/x?password=***&sslpassword=***" in line
+    assert not any(secret in line for secret in ("pw@", "%40pw", "two", "three"))
