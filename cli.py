@@ -9,7 +9,9 @@ import errno
 import importlib
 import os
 import platform
+import shlex
 import sys
+from pathlib import Path
 
 import click
 
@@ -80,6 +82,7 @@ def minicourse() -> None:
 
 def main() -> None:
     """Run the command line; what a person can mend is one line on stderr, never a trace."""
+    _open_what_is_closed()
     try:
         _run()
     except Exception as error:
@@ -97,14 +100,21 @@ def _completes() -> bool:
     return "_MINICOURSE_COMPLETE" in os.environ
 
 
+def _open_what_is_closed() -> None:
+    """A stream that was closed before the start (`>&-`) leads nowhere. Without this its number
+    would be given to the next file that is opened, such as the database."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def _run() -> None:
     """What is still in stdout's buffer is written here, where a failure can be told."""
     try:
         try:
             minicourse(prog_name="minicourse")  # whatever file it was started by
         finally:
-            if sys.stdout:  # None where it was closed before the start
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:  # such as `| head`: nobody wants to read on
         _drop_output()
         sys.exit(1)
@@ -117,6 +127,14 @@ def _in_one_line(error: Exception) -> str | None:
     if isinstance(error, OSError) and _is_of_stdout(error):
         _drop_output()
         return f"Cannot write the output: {error.strerror}. Send it elsewhere, and try again."
+    if isinstance(error, OSError) and error.filename:
+        return _of_file(error)
+    if isinstance(error, UnicodeEncodeError):
+        beyond = error.object[error.start : error.start + 1]
+        return (
+            f"The output is to be {error.encoding}, which has no {beyond!a}. "
+            "Ask for another: PYTHONIOENCODING=utf-8"
+        )
     from course.db import is_busy  # loaded by now, if it is that
 
     if is_busy(error):
@@ -125,6 +143,21 @@ def _in_one_line(error: Exception) -> str | None:
             "is kept and nothing is lost; wait a moment and run the same command again."
         )
     return None
+
+
+def _of_file(error: OSError) -> str:
+    """A file or folder that somebody named, or that lies in what they named."""
+    path = os.fsdecode(error.filename).removesuffix(".part")  # what stands there until it is whole
+    folder = shlex.quote(str(Path(path).parent))
+    step = {
+        errno.ENOENT: f"See that its folder is there: ls -ld {folder}",
+        errno.EEXIST: "Move what is there away, or name another place",
+        errno.ENOTDIR: "What should be a folder is none; name another place",
+        errno.EISDIR: "Name a file",
+        errno.EROFS: "What is there cannot be changed; name another place",
+        errno.ENOSPC: "Make room there, and try again",
+    }.get(error.errno or 0, f"See that you may read and write it: ls -ld {folder}")
+    return f"{path}: {error.strerror}. {step}"
 
 
 def _is_of_stdout(error: OSError) -> bool:

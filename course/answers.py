@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ import orjson
 from course.people import mask_within
 
 _LONGEST_DETAIL = 200
+_LONGEST_SAID = 1000
 _LONGEST_WAIT = 3600.0  # a reset time in the wrong unit must not put a lesson off for years
 
 
@@ -33,12 +34,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict and what is known about it. `detail` is one short line without key or address."""
+    """A verdict and what is known about it. `detail` is one short line without key or address, to
+    be kept; `said` may hold addresses, and is for the log, which has hashes in their place."""
 
     verdict: Verdict
     status: int | None = None  # None: no HTTP answer came
     x_message_id: str | None = None
     detail: str = ""
+    said: str = field(default="", repr=False)
     retry_after_seconds: float | None = None
     bad_rows: tuple[int, ...] = ()  # indexes into the request's personalizations
     whole_message: bool = False  # the fault lies in what all recipients share
@@ -78,11 +81,13 @@ def judge(
     text = "; ".join(_sentence(error) for error in errors)
     verdict = verdict_of(status, text or body.decode("utf-8", "replace"))
     fields = [_text(error.get("field")) for error in errors]
+    said = f"{status} {text or _phrase(status)}"
     return Answer(
         verdict,
         status,
         x_message_id=one_line(headers.get("X-Message-Id") or "")[:255] or None,
-        detail=one_line(f"{status} {text or _phrase(status)}"),
+        detail=one_line(said),
+        said=in_full(said),
         retry_after_seconds=_wait(headers, real) if _is_used_up(verdict, headers) else None,
         bad_rows=_bad_rows(fields, size) if verdict is Verdict.BAD_REQUEST else (),
         whole_message=verdict is Verdict.BAD_REQUEST and any(map(_is_shared, fields)),
@@ -158,6 +163,15 @@ def _http_date(text: str) -> float:
 
 def one_line(text: str) -> str:
     """Short, printable, and without an address in full."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text[:4000])
-    masked = mask_within(" ".join(printable.split()))
+    masked = mask_within(_printable(text))
     return masked if len(masked) <= _LONGEST_DETAIL else masked[: _LONGEST_DETAIL - 1] + "…"
+
+
+def in_full(text: str) -> str:
+    """The same with its addresses; one at the end is not cut, but left out."""
+    whole = _printable(text)
+    return whole if len(whole) <= _LONGEST_SAID else whole[:_LONGEST_SAID].rpartition(" ")[0] + " …"
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(one if one.isprintable() else " " for one in text[:4000]).split())

@@ -242,7 +242,7 @@ class Batch:
             "ms": round((self.office.clock.since_boot() - call.committed) * 1000),
         }
         if answer.verdict is not Verdict.ACCEPTED:
-            told["detail"] = answer.detail
+            told["detail"] = answer.said or answer.detail
         log.info("batch", extra=told)
 
     def _settle(self, parcel: Parcel, crossed: Crossed, answer: Answer) -> None:

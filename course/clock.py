@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from course.errors import SettingsError
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -15,14 +17,25 @@ class Clock:
     def now(self) -> datetime:
         """Course time, aware UTC: the instant in `file` if there is one, else real time.
 
-        Raises ValueError when the file does not hold one ISO 8601 instant with an offset.
+        Raises SettingsError when the file does not hold one ISO 8601 instant with an offset.
         """
         if self.file is None:
             return self.real()
-        moment = datetime.fromisoformat(self.file.read_text().strip())
+        try:
+            moment = datetime.fromisoformat(self.file.read_text().strip())
+        except OSError as error:
+            raise self._unfit(error.strerror) from None
+        except ValueError:
+            raise self._unfit("it holds no instant") from None
         if moment.tzinfo is None:
-            raise ValueError(f"{self.file}: {moment} has no offset; write it like …T09:00+00:00")
+            raise self._unfit(f"{moment} has no offset")
         return moment.astimezone(UTC)
+
+    def _unfit(self, why: str | None) -> SettingsError:
+        return SettingsError(
+            f"MINICOURSE_CLOCK_FILE={self.file}: {why}. Write an instant into that file, like "
+            "2030-03-04T09:00+00:00; or leave the variable out, for real time"
+        )
 
     def real(self) -> datetime:
         """Wall time of this machine, aware UTC, for leases and back-off."""

@@ -34,7 +34,6 @@ from sqlalchemy import (
     event,
     func,
     inspect,
-    make_url,
     select,
     text,
     type_coerce,
@@ -46,6 +45,7 @@ from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from course.errors import DatabaseError
 from course.settings import SOURCE_ROOT, Settings
+from course.urls import secrets_of, without_secrets
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -430,6 +430,8 @@ def opened(settings: Settings) -> Iterator[Database]:
 
 def _unopenable(settings: Settings, error: DBAPIError) -> str:
     reason = " ".join(str(error.orig).split())  # a server's words may be several lines
+    for secret in secrets_of(settings.database_url):
+        reason = reason.replace(secret, "***")
     path = settings.database_path
     if path is None:
         step = "See that the server runs and DATABASE_URL is right; then: minicourse doctor"
@@ -455,5 +457,5 @@ def open_database(settings: Settings, *, patience_seconds: float = 15) -> Databa
 
 
 def shown(settings: Settings) -> str:
-    """The database as people know it: its absolute path, or its URL without the password."""
-    return str(settings.database_path or make_url(settings.database))
+    """The database as people know it: its absolute path, or its URL without a password."""
+    return str(settings.database_path or without_secrets(settings.database))

@@ -11,16 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
-from urllib.parse import urlsplit
 
 import orjson
 import structlog
-from sqlalchemy import make_url
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from course.people import hash_within, mask_within
 from course.settings import Settings
+from course.urls import secrets_of
 
 # Set by `--show-pii`, for this process and for those that it starts.
 SHOW_PII = "MINICOURSE_SHOW_PII"
@@ -43,8 +42,9 @@ def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> No
             root.removeHandler(old)
     root.addHandler(handler)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    # What libraries say is of interest to who looks for a fault.
-    root.setLevel(level if level == logging.DEBUG else logging.WARNING)
+    # What libraries say is of interest to who looks for a fault; their `debug` is for who writes
+    # them. It would bury ours: a line for each word of a lesson, each job with all that it holds.
+    root.setLevel(logging.INFO if level == logging.DEBUG else logging.WARNING)
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
     is_chatty = stream.isatty() and level == logging.INFO
@@ -122,10 +122,8 @@ def _secrets(settings: Settings) -> Iterable[str]:
             yield one.get_secret_value()
     if settings.heartbeat_url:
         yield settings.heartbeat_url
-    if password := make_url(settings.database_url).password:
-        yield str(password)
-    if settings.broker_url and (password := urlsplit(settings.broker_url).password):
-        yield password
+    yield from secrets_of(settings.database_url)
+    yield from secrets_of(settings.broker_url or "")
 
 
 def _each(value: Any, keep: Callable[[str], str]) -> Any:

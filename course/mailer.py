@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from course.answers import Answer, Verdict, judge, one_line
+from course.answers import Answer, Verdict, in_full, judge, one_line
 from course.client import client
 from course.errors import SettingsError
 from course.wire import Wire, unobserved
@@ -164,7 +164,8 @@ class Mailer:
             response = self._post(wire)
         except (OSError, HTTPException, ValueError) as error:
             verdict = Verdict.UNKNOWN if wire.began else Verdict.NOT_TAKEN
-            return Answer(verdict, detail=one_line(f"{type(error).__name__}: {error}"))
+            said = f"{type(error).__name__}: {error}"
+            return Answer(verdict, detail=one_line(said), said=in_full(said))
         finally:
             wire.hang_up()
         return judge(

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -122,24 +124,67 @@ def mask(email: str) -> str:
     return f"{local[:1]}…@{domain}"
 
 
-# What stands around an `@`, plain or as in a link; `/@name` is no address. It is looked for only
-# from the beginning of a word: from each letter, a long one without an `@` would take a while.
-_LETTER = r"[^\s@/?&=#<>\"'(),;:]"
-_ADDRESS = re.compile(f"(?<!{_LETTER}){_LETTER}+(@|%40)({_LETTER}+)")
+# Addresses inside of texts, found here alone and by what sign-up takes for one: before the @ stands
+# RFC 5322's atext, in which `'`, `/`, `=` and `&` are letters like others. In a link those part its
+# pieces, and an address has them as %2F and so on. A domain ends in a letter or a digit. What was
+# masked is no address any more: `…` is no letter.
+_LETTERS = "a-zA-Z0-9\u00c0-\u1fff\u2070-\u2fff\u3040-\ufeff\uff10-\U0010ffff"
+_MARKS = r"_.!$%'*+^`{|}~"
+# What no address holds, as JSON, Python and links write it: `\n`, `\u003c`, `%3C`.
+_ESCAPED = (
+    r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[abfnrtv])"
+    r"|%(?:[01][0-9a-fA-F]|2[0289Cc]|3[A-Ca-cEe]|5[B-Db-d])"
+)
+_LINK = re.compile(r"([a-zA-Z][a-zA-Z0-9+]{0,20}://[^\s\"<>]*)")
+# Marks that stand on both sides of an address where they are no letters of it.
+_PAIRS = {"'": "'", "`": "`", "{": "}", "|": "|", "*": "*", "/": "/"}
+
+
+def _pattern(marks: str) -> re.Pattern[str]:
+    """Words without an address are passed over as a whole: looked for from each of its letters,
+    a long one would take a while."""
+    word = f"(?:(?!{_ESCAPED})[{_LETTERS}{marks}-])+"
+    domain = rf"[{_LETTERS}]+(?:[.-]+[{_LETTERS}]+)*|\[[^\s\]]*\]"
+    return re.compile(f"{_ESCAPED}|(?P<local>{word})(?P<domain>(?:@|%40)(?:{domain}))|{word}")
+
+
+_IN_LINK, _IN_TEXT = _pattern(_MARKS), _pattern(f"{_MARKS}/=&?#")
+
+
+def _each_address(text: str, put: Callable[[str, str], str]) -> str:
+    """The text with what `put` makes of each address, given its domain as it is written and the
+    whole as it is meant."""
+    if "@" not in text and "%40" not in text:  # most have none, and there are many of them
+        return text
+
+    def replaced(found: re.Match[str]) -> str:
+        local, domain = found["local"], found["domain"]
+        if local is None:
+            return found[0]
+        after = found.string[found.end() : found.end() + 1]
+        opening = local[0] if local[1:] and after and _PAIRS.get(local[0]) == after else ""
+        return opening + put(domain, unquote(local.removeprefix(opening) + domain))
+
+    pieces = _LINK.split(text)
+    for place, piece in enumerate(pieces):
+        pieces[place] = (_IN_LINK if place % 2 else _IN_TEXT).sub(replaced, piece)
+    return "".join(pieces)
 
 
 def mask_within(text: str) -> str:
-    """The same for each address inside a text; mail servers like to quote them."""
-    has_one = "@" in text or "%40" in text  # most have none, and there are many of them
-    return _ADDRESS.sub(r"…\1\2", text) if has_one else text
+    """Each address inside a text as `…@example.com`; mail servers like to quote them."""
+    return _each_address(text, lambda domain, _: f"…{domain}")
 
 
 def hash_within(text: str, key: str) -> str:
     """Each address inside a text as `#` and the beginning of its keyed hash: it tells one person
     from another, and nobody who lacks the table of people who it is."""
+    return _each_address(text, lambda _, one: f"#{email_hash(_as_kept(one), key)[:_HASH_SHOWN]}")
 
-    def hashed(found: re.Match[str]) -> str:
-        return f"#{email_hash(found[0].replace('%40', '@').lower(), key)[:_HASH_SHOWN]}"
 
-    has_one = "@" in text or "%40" in text
-    return _ADDRESS.sub(hashed, text) if has_one else text
+def _as_kept(address: str) -> str:
+    """As sign-up writes it down."""
+    try:
+        return parse_email(address, sandbox=True)
+    except InvalidInputError:
+        return address.lower()

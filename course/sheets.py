@@ -1,4 +1,4 @@
-"""Lists of people as CSV: read row by row, whoever wrote them."""
+"""Lists of people, and of addresses alone, as CSV: read row by row, whoever wrote them."""
 
 import csv
 import re
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import time
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
+from typing import TextIO
 
 import orjson
 
@@ -25,6 +27,8 @@ MORE = ("first_name", "last_name", "tags", "status", "start_at")
 LINE, WHY = "line", "why"
 SEPARATORS = (",", ";", "\t")
 _TAG_LIMIT = 64
+_NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
+_NO_TEXT = "The first line is no text; save the list as CSV, and import that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +75,66 @@ class Reading:
     start_at: str = ""
 
 
+def opened(file: Path) -> TextIO:
+    """Broken bytes come as lone surrogates, so that only their own row is refused."""
+    return file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _Rows:
+    """A CSV text, its first line and then row by row. Spreadsheets also write semicolons or tabs:
+    the first line decides."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._raw: list[str] = []  # what was read of the row at hand
+        rest = self._noted(lines)
+        self.first = next(rest, "")
+        separator = max(SEPARATORS, key=self.first.count)  # of equal ones the first
+        self._reader = csv.reader(chain([self.first], rest), delimiter=separator, strict=True)
+        try:
+            self.header = next(self._reader, [])
+        except csv.Error as error:
+            raise InvalidInputError(f"{clean(self.first)}: is no CSV header: {error}") from None
+        self.names = [name.strip().lower() for name in self.header]
+
+    @property
+    def is_text(self) -> bool:
+        return self.first.replace("\t", "").strip("\r\n\ufeff").isprintable()
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]] | Bad]:
+        """Each row that has anything in it, with the line where it begins."""
+        while True:
+            line = self._reader.line_num + 1
+            self._raw.clear()
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                reason = f"cannot be read, up to line {self._reader.line_num}: {error}"
+                yield Bad(line, "", "", reason, ("".join(self._raw),))
+                continue
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+
+    def _noted(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            self._raw.append(line)
+            yield line
+
+
 class Sheet:
     """A CSV text with a header, read as it is iterated; `ignored` are columns that mean nothing
-    here: neither to every course nor to this one. Spreadsheets also write semicolons or tabs: the
-    header decides."""
+    here: neither to every course nor to this one."""
 
     def __init__(
         self, lines: Iterable[str], course: Curriculum, reading: Reading | None = None
     ) -> None:
         self._course, self._how = course, reading or Reading()
-        self._raw: list[str] = []  # what was read of the row at hand
-        rest = self._noted(lines)
-        header = next(rest, "")
-        separator = max(SEPARATORS, key=header.count)  # of equal ones the first
-        self._reader = csv.reader(chain([header], rest), delimiter=separator, strict=True)
-        self.header = self._header(header)
-        self._names = [name.strip().lower() for name in self.header]
+        self._rows = _Rows(lines)
+        self.header, self._names = self._rows.header, self._rows.names
         self.format = self._whose()
         self._of_file = self.format.of_file(self._how.file_name)
-        self._places = self._find_places(header)
+        self._places = self._find_places()
         self._start_at = lesson_at(course, self._how.start_at) if self._how.start_at else ""
 
     @property
@@ -110,39 +155,17 @@ class Sheet:
         return self._places.get("start_at") is not None
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            line = self._reader.line_num + 1
-            self._raw.clear()
-            try:
-                cells = next(self._reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = f"cannot be read, up to line {self._reader.line_num}: {error}"
-                yield Bad(line, "", "", reason, ("".join(self._raw),))
-                continue
-            if any(cell.strip() for cell in cells):
-                yield self._item(line, cells)
-
-    def _noted(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            self._raw.append(line)
-            yield line
+        for row in self._rows:
+            yield row if isinstance(row, Bad) else self._item(*row)
 
     # The header -----------------------------------------------------------------------------------
-
-    def _header(self, header: str) -> list[str]:
-        try:
-            return next(self._reader, [])
-        except csv.Error as error:
-            raise InvalidInputError(f"{clean(header)}: is no CSV header: {error}") from None
 
     def _whose(self) -> Format:
         if self._how.form == "auto":
             return formats.recognise(self._names)
         return formats.named(self._how.form)
 
-    def _find_places(self, header: str) -> dict[str, int | None]:
+    def _find_places(self) -> dict[str, int | None]:
         """Ours → the number of their column: as the author says, as that service calls it, or as
         we do."""
         names = {name: place for place, name in reversed(list(enumerate(self._names)))}
@@ -153,13 +176,11 @@ class Sheet:
             if ours not in found and place is not None:
                 found[ours] = place
         if found.get("email") is None:
-            if not header.replace("\t", "").strip("\r\n\ufeff").isprintable():
-                raise InvalidInputError(
-                    "The first line is no text; save the list as CSV, and import that"
-                )
+            if not self._rows.is_text:
+                raise InvalidInputError(_NO_TEXT)
             known = ",".join((*COLUMNS, *self._course.fields))
             raise InvalidInputError(
-                f"No column `email`; the first line is: {clean(header) or '(empty)'}. "
+                f"No column `email`; the first line is: {clean(self._rows.first) or '(empty)'}. "
                 f"Name the columns there like this: {known} "
                 '(separated by commas, semicolons or tabs), or say which it is: --map email="NAME"'
             )
@@ -203,7 +224,7 @@ class Sheet:
                 f"{len(cells)} cells under {len(self._names)} columns; quote the separators"
             )
         if any(_is_broken(cell) for cell in cells):
-            raise InvalidInputError("is not UTF-8; save the file as UTF-8")
+            raise InvalidInputError(_NOT_UTF8)
 
     def _cell(self, cells: Sequence[str], name: str) -> str:
         place = self._places.get(name)
@@ -254,6 +275,60 @@ class Sheet:
             _hour(said.get("hour", "")),
             fields.pack(fields.read_all(self._course, own)) if own else "",
         )
+
+
+class Addresses:
+    """The addresses of a CSV text, whatever else it says of them; or of one that has nothing but
+    an address a line, without a header. An item is an address, or a row that has none to read."""
+
+    def __init__(self, lines: Iterable[str], column: str | None = None) -> None:
+        self._rows = _Rows(lines)
+        self._format = formats.recognise(self._rows.names)
+        self._has_header, self._place = self._find(column)
+
+    def __iter__(self) -> Iterator[str | Bad]:
+        if not self._has_header and any(cell.strip() for cell in self._rows.header):
+            yield self._item(1, self._rows.header)
+        for row in self._rows:
+            yield row if isinstance(row, Bad) else self._item(*row)
+
+    def _find(self, column: str | None) -> tuple[bool, int]:
+        """Whether the first line names the columns, and where the addresses stand."""
+        names = self._rows.names
+        theirs = (*self._format.columns.get("email", ()), "email")
+        for name in theirs if column is None else (column.strip().lower(),):
+            if name in names:
+                return True, names.index(name)
+        if not self._rows.is_text:
+            raise InvalidInputError(_NO_TEXT)
+        places = [place for place, cell in enumerate(names) if _is_address(cell)]
+        if column is None and (len(places) == 1 or len(names) < 2):
+            return False, (places or [0])[0]
+        raise InvalidInputError(
+            f"No column {column or 'email'!r}; the first line is: {clean(self._rows.first)}. "
+            "Name the column with the addresses: --column NAME"
+        )
+
+    def _item(self, line: int, cells: Sequence[str]) -> str | Bad:
+        given = cells[self._place].strip() if self._place < len(cells) else ""
+        try:
+            if sum("@" in cell for cell in cells[len(self._rows.header) :]):
+                raise InvalidInputError("has more than one address; write one a line")
+            if _is_broken(given):
+                raise InvalidInputError(_NOT_UTF8)
+            if not given:
+                raise InvalidInputError("has no address")
+            given = formats.fused(given) if self._format.is_defused else given
+            return parse_email(given, sandbox=True)
+        except InvalidInputError as error:
+            return Bad(line, "", clean(given), str(error), tuple(cells))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(parse_email(text, sandbox=True))
+    except InvalidInputError:
+        return False
 
 
 def key_of(field_name: str) -> str:

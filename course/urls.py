@@ -3,7 +3,7 @@ the network."""
 
 import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 
 def is_loopback_host(host: str) -> bool:
@@ -35,6 +35,32 @@ def is_url(value: str) -> bool:
 def without_path(url: str) -> str:
     """Who has the path may say that all is well: it is not shown."""
     return re.sub(r"(?<![:/])/[^/].*", "/…", url)
+
+
+# `password=` and `sslpassword=` of PostgreSQL and Redis, and whatever else is named like a secret.
+_SECRET_NAME = re.compile(r"password|secret|token", re.I)
+_PARAMETER = re.compile(r"([?&])([^=&#]*)=([^&#]*)")
+
+
+def without_secrets(url: str) -> str:
+    """The URL of a server with `***` for each password, before the host and in the query."""
+
+    def hidden(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[2]}=***" if _SECRET_NAME.search(found[2]) else found[0]
+
+    return _PARAMETER.sub(hidden, _PASSWORD.sub(r"\1***\3", url))
+
+
+_PASSWORD = re.compile(r"(://[^:/?#]*:)([^@]*)(@)")  # the library takes `/` in one, too
+
+
+def secrets_of(url: str) -> set[str]:
+    """Each password in such a URL: as it is written there, as it is meant, and in full quotes."""
+    written = [found[2] for found in _PASSWORD.finditer(url)]
+    written += [each[3] for each in _PARAMETER.finditer(url) if _SECRET_NAME.search(each[2])]
+    meant = {read(one) for one in written for read in (unquote, unquote_plus)}
+    quoted = {write(one, safe="") for one in meant for write in (quote, quote_plus)}
+    return ({*written} | meant | quoted) - {""}
 
 
 def network(text: str) -> IPv4Network | IPv6Network:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
 from course import delivery, logs
+from course.answers import judge
 from course.mailer import Mailer
 from course.models import Delivery, Request
 from course.people import email_hash
@@ -64,9 +66,10 @@ def test_a_tick_at_debug_shows_no_key_and_no_address(
     world.sign_up(KIM.lower(), "Kim")
     office = replace(world.office, settings=settings, mailer=Mailer(KEY, host, 5))
     tell(delivery.tick(office))
-    logging.getLogger("python_http_client.client").debug("Authorization: Bearer %s", KEY)
-    logging.getLogger("anything.else").debug("to %s with %s", KIM, KEY)
+    logging.getLogger("python_http_client.client").info("Authorization: Bearer %s", KEY)
+    logging.getLogger("anything.else").info("to %s with %s", KIM, KEY)
     text = stream.getvalue()
+    assert text.count("with [secret]") == 1
     keys = [*settings.secret_key, settings.hash_key]
     for secret in (KEY, *(one.get_secret_value() for one in keys if one)):
         assert secret not in text
@@ -101,6 +104,25 @@ def test_an_address_becomes_the_beginning_of_its_hash_in_the_table(world: World)
     assert (second["whom"], second["count"]) == ({"to": [f"#{hashed}"] * 2}, 3)
     assert f"ValueError: no such person: #{hashed}, [secret]" in third["exception"]
     assert {"at", "level", "process"} <= set(first)
+
+
+def test_what_the_provider_said_is_masked_in_the_ledger_and_hashed_once_in_the_log(
+    world: World,
+) -> None:
+    stream = io.StringIO()
+    set_up(world, stream)
+    people = ["o'hara@example.com", "pat@example.com"]
+    body = orjson.dumps({"errors": [{"message": f"No such: {people}, {people[0]}."}]})
+    world.provider.answer = lambda _: judge(400, {}, body, size=2, real=world.clock.real())
+    for email in people:
+        world.sign_up(email)
+    world.tick()
+    batch = next(line for line in lines(stream) if line["event"] == "batch")
+    ohara, pat = (f"#{email_hash(one, world.hash_key)[:12]}" for one in people)
+    assert batch["detail"] == f"400 No such: [\"{ohara}\", '{pat}'], {ohara}."
+    with world.database.reading() as session:
+        details = set(session.scalars(select(Request.detail)))
+    assert details == {"400 No such: [\"…@example.com\", '…@example.com'], …@example.com."}
 
 
 def test_who_asks_for_addresses_gets_them_and_still_no_key(
@@ -166,3 +188,37 @@ def test_passwords_inside_of_addresses_are_secrets_too(world: World) -> None:
     )
     logging.getLogger("course.anything").info("hunter2hunter2 https://hc.example/uuid-of-mine/fail")
     assert lines(stream)[0]["event"] == "[secret] [secret]/fail"
+
+
+@pytest.mark.parametrize("shows_people", ["", "1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:p%40ss+w%2Fd@db/x",
+        "postgresql+psycopg://me@db/x?sslmode=require&password=p%40ss+w%2Fd",
+        "postgresql+psycopg://me@db/x?sslpassword=p%40ss%20w%2Fd&application_name=y",
+    ],
+)
+def test_a_password_is_a_secret_wherever_it_stands_and_however_it_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch, url: str, shows_people: str
+) -> None:
+    monkeypatch.setenv(logs.SHOW_PII, shows_people)
+    for setting in ("database_url", "broker_url"):
+        stream = io.StringIO()
+        set_up(world, stream, **{setting: url})
+        meant = "p@ss+w/d" if ":p" in url else "p@ss w/d"
+        logging.getLogger("course.anything").warning("%s %s %s", url, meant, f"to ({meant})")
+        said = stream.getvalue()
+        assert said.count("[secret]") == 3
+        assert "ss+w" not in said
+        assert "w%2Fd" not in said
+
+
+def test_what_libraries_say_at_debug_stays_away(world: World) -> None:
+    stream = io.StringIO()
+    set_up(world, stream, log_level="debug")
+    for name in ("markdown_it.rules_block.code", "schedule", "anything.else"):
+        logging.getLogger(name).debug("entering code: StateBlock(…)")
+        logging.getLogger(name).info("of note")
+    logging.getLogger("course.anything").debug("ours")
+    assert [line["event"] for line in lines(stream)] == ["of note"] * 3 + ["ours"]

@@ -34,7 +34,7 @@ from course.formats import PLAIN
 from course.importing import Order, Taken
 from course.models import Cohort
 from course.rejects import Rejects, beside
-from course.sheets import Bad, Item, Reading, Sheet, lesson_at
+from course.sheets import Bad, Item, Reading, Sheet, lesson_at, opened
 from course.starting import zone_of
 from course.timing import local_date
 
@@ -246,8 +246,7 @@ def _note(session: Session, job: _Job) -> None:
 @contextmanager
 def _opened(job: _Job, *, is_told: bool) -> Iterator[Sheet]:
     """The list, and on stderr what it looks like."""
-    # Broken bytes come as lone surrogates, so that only their own row is refused.
-    with job.file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+    with opened(job.file) as lines:
         with job.context.database.reading() as session:
             course_id = session.get_one(Cohort, job.order.cohort_id).course_id
             sheet = Sheet(lines, courses.by_id(session, course_id).curriculum, job.reading)

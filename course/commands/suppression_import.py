@@ -1,6 +1,5 @@
 """`minicourse suppression import`: a file of addresses that may not be mailed."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +22,7 @@ from course.commands.context import (
 )
 from course.commands.suppression_scope import course_option, hash_of, id_of, keyed
 from course.errors import InvalidInputError
-from course.people import parse_email
+from course.sheets import Addresses, Bad, opened
 from course.wording import counted
 
 BATCH = 1000
@@ -31,43 +30,36 @@ _LAST_SHOWN = 10
 
 
 @dataclass
-class _Sheet:
+class _List:
     """The addresses of a file, a line at a time; what is none is put aside."""
 
     path: Path
-    column: str
+    column: str | None
     bad: list[str] = field(default_factory=list)
     read: int = 0
 
     def __iter__(self) -> Iterator[str]:
         self.bad, self.read = [], 0
-        with self.path.open(encoding="utf-8-sig", newline="") as opened:
-            rows = csv.reader(opened)
-            for number, row in enumerate(rows, 1):
-                if number == 1:
-                    place = self._place(row)
-                    if self.column in _names(row):
-                        continue
-                text = row[place] if len(row) > place else ""
-                if not text.strip():
-                    continue
+        with opened(self.path) as lines:
+            for item in Addresses(lines, self.column):
                 self.read += 1
-                try:
-                    yield parse_email(text, sandbox=True)
-                except InvalidInputError as error:
-                    self.bad.append(f"line {number}: {error}")
+                if isinstance(item, Bad):
+                    self.bad.append(f"line {item.line}: {item.reason}")
+                else:
+                    yield item
 
-    def _place(self, head: list[str]) -> int:
-        """A file without that column has addresses alone."""
-        names = _names(head)
-        if self.column in names:
-            return names.index(self.column)
-        if len(head) > 1:
+    def require_some(self) -> None:
+        if self.read and self.read == len(self.bad):
             raise InvalidInputError(
-                f"{self.path} has no column {self.column!r}, but: {', '.join(names)}. "
-                "Name the one with the addresses: --column NAME"
+                f"Nobody in {self.path}: not one of its rows has an address that can be read, so "
+                "nothing was done. Write one a line, or say where they stand: --column NAME"
             )
-        return 0
+
+    def say_bad(self) -> None:
+        for line in self.bad[:_LAST_SHOWN]:
+            say(line)
+        if len(self.bad) > _LAST_SHOWN:
+            say(f"… and {len(self.bad) - _LAST_SHOWN:,} more that are no addresses")
 
 
 def _batches(addresses: Iterable[str]) -> Iterator[list[str]]:
@@ -76,30 +68,29 @@ def _batches(addresses: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _names(head: list[str]) -> list[str]:
-    return [name.strip().lower() for name in head]
-
-
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--column", default="email", show_default=True, help="Where the addresses stand.")
+@click.option("--column", metavar="NAME", help="Where the addresses stand. Default: email.")
 @course_option
 @dry_run_option
 @yes_option
 @json_option
 def import_(
-    file: Path, column: str, course: str | None, dry_run: bool, yes: bool, as_json: bool
+    file: Path, column: str | None, course: str | None, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
     """Mail the addresses in FILE no more: one a line, or a column of a CSV file.
 
-    Such as the unsubscribed of another program. What they take part in ends.
+    Such as the unsubscribed of another program. What they take part in ends. Rows
+    without an address are told; a file in which no row has one is refused.
 
     \b
     Example:
       minicourse suppression import people.csv --dry-run
     """
+    if not file.is_file():
+        raise InvalidInputError(f"{file} is no file; it is read twice: save the list in one first")
     here = keyed()
-    sheet = _Sheet(file, column.strip().lower())
+    sheet = _List(file, column)
     total = Barred()
     with here.raw_database.reading() as session:
         course_id = id_of(session, course)
@@ -107,6 +98,8 @@ def import_(
             for some in _batches(sheet):
                 total += barring.would_bar(session, [hash_of(here, one) for one in some], course_id)
                 shown.advance(len(some))
+    sheet.say_bad()
+    sheet.require_some()
     if not dry_run:
         if total.stopped:
             ask(f"End {counted(total.stopped, 'course')} of people in {file}?", yes)
@@ -121,14 +114,10 @@ def import_(
     click.echo(
         f"{sheet.read:,} read, {total.new:,} {done}; {counted(total.stopped, 'course')} {ended}"
     )
-    for line in sheet.bad[:_LAST_SHOWN]:
-        say(line)
-    if len(sheet.bad) > _LAST_SHOWN:
-        say(f"… and {len(sheet.bad) - _LAST_SHOWN:,} more that are no addresses")
 
 
 def _import(
-    here: Context, sheet: _Sheet, course: str | None, course_id: int | None, shown: Bar
+    here: Context, sheet: _List, course: str | None, course_id: int | None, shown: Bar
 ) -> Barred:
     source, total = f"import of {sheet.path.name}", Barred()
     for some in _batches(sheet):

@@ -140,3 +140,53 @@ def test_sync_tells_list_by_list(world: World, minicourse: Minicourse, sandbox: 
     answer = minicourse("suppression", "sync")
     assert answer.status == 1
     assert "suppression.read" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        (f"email;name\n{KIM};Kim\nsam@example.com;Sam\n", ()),
+        (f"name\temail\nKim\t{KIM}\nSam\tsam@example.com\n", ("--column", "Email")),
+        (f"{KIM};Kim\nsam@example.com;Sam\n", ()),
+        (f"Email Address,LEID,EUID\n{KIM},1,2\nsam@example.com,3,4\n", ()),
+        (f"name;email\nJ\udcf6rg;{KIM}\nSam;sam@example.com\n", ()),
+    ],
+)
+def test_a_list_is_read_whatever_wrote_it(
+    minicourse: Minicourse, tmp_path: Path, text: str, more: tuple[str, ...]
+) -> None:
+    file = tmp_path / "gone.csv"
+    file.write_text(text, errors="surrogateescape")
+    answer = minicourse("suppression", "import", str(file), "--json", *more)
+    assert json.loads(answer.out) == {"invalid": 0, "new": 2, "read": 2, "stopped": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "said"),
+    [
+        (f"email;name\n{KIM};Kim\n", ("--column", "nope"), "No column 'nope'"),
+        (f"{KIM}\n", ("--column", "email"), "No column 'email'"),
+        ("Kim\nSam\n", (), "not one of its rows has an address"),
+        ("email,name\n,Kim\nsam at home,Sam\n", (), "not one of its rows has an address"),
+        (f"{KIM},sam@example.com\n", (), "No column 'email'"),
+        ("\x00\x01\x02\n", (), "The first line is no text"),
+    ],
+)
+def test_a_list_that_would_bar_nobody_is_refused(
+    minicourse: Minicourse, tmp_path: Path, text: str, more: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "gone.csv"
+    file.write_text(text)
+    for words in ((), ("--dry-run",)):
+        answer = minicourse("suppression", "import", str(file), *more, *words)
+        assert answer.status == 1
+        assert answer.out == ""
+        assert said in answer.err
+
+
+def test_two_addresses_in_a_line_are_told(minicourse: Minicourse, tmp_path: Path) -> None:
+    file = tmp_path / "gone.txt"
+    file.write_text(f"{KIM}\nsam@example.com,pat@example.com\n")
+    answer = minicourse("suppression", "import", str(file))
+    assert answer.out.startswith("2 read, 1 suppressed")
+    assert "line 2: has more than one address" in answer.err
