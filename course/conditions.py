@@ -1,6 +1,7 @@
 """What a delivery must be like to be sent: conditions in SQL, each written once."""
 
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, true
 from sqlalchemy.orm import Session
@@ -15,6 +16,8 @@ from course.states import (
     Latecomers,
     MessageKind,
 )
+
+T = TypeVar("T")
 
 # Confirmations, welcome mails, lessons. They are named so that the index of what waits is entered
 # at the earliest of each rank, and left at what is not due yet.
@@ -74,7 +77,7 @@ def is_over() -> ColumnElement[bool]:
     )
 
 
-def joined(statement: Select[int]) -> Select[int]:
+def joined(statement: Select[T]) -> Select[T]:
     """Delivery with the enrollment and cohort that `wanted` and `held` ask about."""
     return statement.join(Enrollment, Enrollment.id == Delivery.enrollment_id).join(
         Cohort, Cohort.id == Enrollment.cohort_id

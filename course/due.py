@@ -4,9 +4,10 @@ sending anything."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, not_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select, true
 from sqlalchemy.orm import Session
 
 from course import cohorts, conditions, courses, history, holds, installation, planning
@@ -15,6 +16,8 @@ from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
 from course.suppressions import suppressed
 from course.timing import Due
+
+T = TypeVar("T")
 
 S = DeliveryState
 # What waits longer than this needs a person: a scheduler looks every few seconds.
@@ -103,19 +106,34 @@ def late(session: Session, now: datetime, whose: ColumnElement[bool] | None = No
     return written + _unplanned(session, overdue, whose)
 
 
-def _unplanned(session: Session, until: datetime, whose: ColumnElement[bool]) -> int:
-    statement = (
-        select(func.count())
-        .select_from(Enrollment)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .where(
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.next_due_at <= until,
-            Cohort.state.in_(RUNNING_COHORT),
-            whose,
-        )
+def oldest(
+    session: Session, now: datetime, real: datetime, *, with_rehearsals: bool = True
+) -> datetime | None:
+    """Since when the oldest mail that may leave has been due: as with `due`, it may be one that
+    no row was written for, as nobody planned."""
+    if holds.is_all_held(session):
+        return None
+    whose = true() if with_rehearsals else cohorts.IS_REAL
+    written = conditions.joined(select(func.min(Delivery.send_at))).where(
+        conditions.waiting(now, real), whose
     )
-    return session.scalar(statement) or 0
+    planned = _not_planned(select(func.min(Enrollment.next_due_at)), now, whose)
+    found = session.scalar(written), session.scalar(planned)
+    return min((moment for moment in found if moment is not None), default=None)
+
+
+def _unplanned(session: Session, until: datetime, whose: ColumnElement[bool]) -> int:
+    return session.scalar(_not_planned(select(func.count(Enrollment.id)), until, whose)) or 0
+
+
+def _not_planned(statement: Select[T], until: datetime, whose: ColumnElement[bool]) -> Select[T]:
+    """Of learners whose time has come, and whom no planner has looked at since."""
+    return statement.join(Cohort, Cohort.id == Enrollment.cohort_id).where(
+        Enrollment.state == EnrollmentState.ACTIVE,
+        Enrollment.next_due_at <= until,
+        Cohort.state.in_(RUNNING_COHORT),
+        whose,
+    )
 
 
 def _first_retry(session: Session, retrying: ColumnElement[bool]) -> datetime | None:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, conditions, due, holds, installation
+from course import cohorts, due, holds, installation
 from course.broker import Broker
-from course.models import Cohort, Delivery, Enrollment, Installation, Request
+from course.models import Delivery, Enrollment, Installation, Request
 from course.states import DeliveryState, EnrollmentState
 
 RECENT = timedelta(hours=1)
@@ -82,15 +82,10 @@ def _queue(session: Session, now: datetime, real: datetime) -> Iterator[Metric]:
     yield Metric(
         "minicourse_backlog", "Mails that wait, by why; due ones may leave now.", waits, "why"
     )
-    oldest = session.scalar(
-        select(func.min(Delivery.send_at))
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .where(conditions.waiting(now, real))
-    )
+    oldest = due.oldest(session, now, real, with_rehearsals=False)
     yield _one(
         "lag_seconds",
-        "For how long the oldest mail that may leave has been due.",
+        "For how long the oldest mail that may leave has been due, with or without a row.",
         _age(oldest, now) or 0,
     )
     counts = {str(state): _count(session, state) for state in _UNSETTLED}

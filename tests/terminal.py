@@ -65,6 +65,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch, *names: str, width: int = 80) -> I
     with monkeypatch.context() as patch, os.fdopen(theirs, "w", buffering=1) as stream:
         for name in names:
             patch.setattr(sys, name, stream)
+        # A console asks the streams that the process began with, which are not these.
+        patch.setenv("COLUMNS", str(width))
         yield screen
     reader.join()
     os.close(ours)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from course import installation
 from course.clock import Clock
+from course.commands.tables import laid_out
 from course.db import Database, open_database
 from course.errors import InvalidInputError
 from course.notation import parse_hour, parse_zone
@@ -181,21 +182,12 @@ def print_table(
     columns: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[object]], title: str = ""
 ) -> None:
     """A table. A column written as (name, "right") holds numbers, as (name, "whole") what is not
-    to be broken while another column can give way."""
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        name, how = (column, "") if isinstance(column, str) else column
-        table.add_column(
-            name,
-            justify="right" if how == "right" else "left",
-            no_wrap=bool(how),
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*map(_cell, row))
+    to be broken while another column can give way, as (name, "bar") what goes first."""
+    named = [(column, "") if isinstance(column, str) else column for column in columns]
+    cells = [[_cell(value) for value in row] for row in rows]
     if title:
         _print(Text(harmless(title), style="bold"))
-    _print(table)
+    _print(laid_out(named, cells, console().width))
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -214,7 +206,7 @@ def print_text(text: str, style: str = "") -> None:
     _print(Text(text, style=style))
 
 
-def _print(what: Table | Text) -> None:
+def _print(what: RenderableType) -> None:
     """To stdout, without the blanks that fill a table's lines."""
     printer = console()
     with printer.capture() as captured:

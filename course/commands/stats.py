@@ -242,7 +242,7 @@ def report(course: str | None, file: Path, days: int) -> None:
 def _show_overview(found: Stats) -> None:
     print_table(
         [
-            "course",
+            ("course", "whole"),
             *(
                 (head, "right")
                 for head in (
@@ -263,10 +263,10 @@ def _show_overview(found: Stats) -> None:
     click.echo()
     print_table(
         [
-            "cohort",
+            ("cohort", "whole"),
             *((head, "right") for head in ("signed up", "confirmed", "active")),
             ("completed", "right"),
-            "",
+            ("", "bar"),
         ],
         [
             (
@@ -292,7 +292,7 @@ def _show_mails(found: Stats) -> None:
         "complained": "com-\nplained",
     }
     print_table(
-        ["lesson", *((head, "right") for head in heads.values())],
+        [("lesson", "whole"), *((head, "right") for head in heads.values())],
         [(_lesson(one), *(getattr(one, name) for name in heads)) for one in found.lessons],
     )
     click.echo()
@@ -306,7 +306,7 @@ def _show_steps(slug: str, steps: Sequence[Step]) -> None:
     first = max((one.entered for one in steps), default=0)
     heads = ("entered", "sent", "deliv-\nered", "went\non", "dropped\noff")
     print_table(
-        ["lesson", *((head, "right") for head in heads), ""],
+        [("lesson", "whole"), *((head, "right") for head in heads), ("", "bar")],
         [
             (
                 *(_lesson(one), one.entered, one.sent, one.delivered, one.went_on),
@@ -320,14 +320,14 @@ def _show_steps(slug: str, steps: Sequence[Step]) -> None:
     click.echo()
     print_table(
         [
-            "read by",
-            ("people", "right"),
+            ("lesson", "whole"),
+            ("opened\nby\npeople", "right"),
             ("", "right"),
-            ("machines\nonly", "right"),
+            ("by\nmachines\nonly", "right"),
             ("not\nknown", "right"),
-            ("clicked:\npeople", "right"),
+            ("clicked\nby\npeople", "right"),
             ("", "right"),
-            ("machines\nonly", "right"),
+            ("by\nmachines\nonly", "right"),
         ],
         [
             (
@@ -348,7 +348,7 @@ def _show_steps(slug: str, steps: Sequence[Step]) -> None:
 def _show_cohorts(found: Sequence[cohorts.CohortDetails]) -> None:
     print_table(
         [
-            "cohort",
+            ("cohort", "whole"),
             *(
                 (head, "right")
                 for head in (
@@ -398,7 +398,7 @@ def _show_days(found: Daily) -> None:
 def _show_domains(found: Deliverability) -> None:
     heads = ("sent", "deliv-\nered", "bounced", "", "com-\nplained", "")
     print_table(
-        ["domain", *((head, "right") for head in heads), "standing"],
+        [("domain", "whole"), *((head, "right") for head in heads), "standing"],
         [
             (
                 *(one.domain, one.sent, one.delivered),

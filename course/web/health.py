@@ -9,6 +9,7 @@ from werkzeug.exceptions import Forbidden
 
 from course import broker, db, metrics
 from course.db import Standing
+from course.errors import DatabaseError
 from course.urls import is_loopback_host
 from course.web.site import site
 
@@ -28,8 +29,10 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Able to serve: the database can be reached, and is of this version."""
     try:
+        # An open connection answers on, even when the file behind it has been moved away.
+        db.require_there(site().settings)
         standing = db.standing(site().database)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, DatabaseError):
         return _text("the database cannot be reached\n", 503)
     if standing is not Standing.CURRENT:
         return _text(f"the database is {standing}; this process is not made for it\n", 503)
@@ -53,9 +56,9 @@ def measured() -> Response:
 def _may_ask() -> bool:
     token = site().settings.metrics_token
     if token is not None:
-        given = request.headers.get("Authorization", "")
-        return hmac.compare_digest(
-            given.encode("utf-8", "replace"), f"Bearer {token.get_secret_value()}".encode()
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            given.encode("utf-8", "replace"), token.get_secret_value().encode()
         )
     return _is_from_here()
 

@@ -20,6 +20,7 @@ from course.models import Subscriber
 from course.stats import chosen, deliverability, lessons
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
 from tests.made_up import Past
+from tests.terminal import terminal
 from tests.world import START, World
 
 UNHEARD = dict.fromkeys("delivered opened clicked bounced dropped complained".split())
@@ -177,6 +178,45 @@ def test_each_view_fits_a_screen_and_is_plain_when_piped(
     assert len(lines) > 3
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in answer.out
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+@pytest.mark.parametrize("view", ["overview", "lessons", "cohorts", "deliverability"])
+def test_a_narrow_terminal_breaks_no_name_and_no_number(
+    view: str, width: int, past: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.loads(minicourse("stats", view, "--json").out)
+    rows = {
+        "overview": lambda: [*found["courses"], *found["cohorts"]],
+        "lessons": lambda: found,
+        "cohorts": lambda: found,
+        "deliverability": lambda: [found["total"], *found["domains"]],
+    }[view]()
+    whole = {str(row[key]) for row in rows for key in ("lesson", "sent", "domain") if key in row}
+    if view in ("overview", "cohorts"):
+        whole |= {row["cohort"] for row in rows if "cohort" in row}
+        whole |= {str(row["signed_up"]) for row in rows}
+    with terminal(monkeypatch, "stdout", width=width) as screen:
+        minicourse("stats", view)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", str(screen))
+    assert max(map(len, shown.splitlines())) <= width
+    words = re.split(r"[\s/]+", shown)
+    assert whole <= set(words)
+    assert len(whole) > 3
+    # A bar that does not fit on its line is none.
+    assert not any(re.fullmatch("[█-▏]+", line.strip()) for line in shown.splitlines())
+
+
+def test_where_columns_have_no_room_each_row_has_its_own_lines(
+    past: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = json.loads(minicourse("stats", "cohorts", "--json").out)[0]
+    with terminal(monkeypatch, "stdout", width=40) as screen:
+        minicourse("stats", "cohorts")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(screen)).splitlines()
+    assert lines[0].startswith(f"cohort {one['course']}/{one['cohort']}")
+    assert lines[1].split() == ["signed", "up", str(one["signed_up"])]
+    assert lines[2].split() == ["confirmed", f"{one['confirmed'] / one['signed_up']:.0%}"]
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -86,6 +86,18 @@ def test_a_database_that_lost_its_tables_is_not_ready_but_the_process_lives(worl
     assert (answer.status_code, answer.headers["Cache-Control"]) == (503, "no-store")
 
 
+def test_a_database_whose_file_is_gone_is_not_ready(world: World) -> None:
+    assert world.client.get("/readyz").text == "ready\n"
+    path = world.settings.database_path
+    assert path
+    path.rename(path.with_name("elsewhere"))
+    assert world.client.get("/healthz").status_code == 200
+    answer = world.client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "the database cannot be reached\n")
+    path.with_name("elsewhere").rename(path)
+    assert world.client.get("/readyz").text == "ready\n"
+
+
 def test_a_database_of_another_version_is_not_ready(world: World) -> None:
     with world.database.writing() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from course import installation, metrics
 from course.broker import Broker
 from course.db import real_now
-from course.models import Delivery, Enrollment, Hold, Request
+from course.models import Cohort, Delivery, Enrollment, Hold, Request
 from course.settings import SOURCE_ROOT
 from tests.web.conftest import World
 
@@ -86,6 +86,26 @@ def test_the_lag_is_that_of_the_oldest_mail_that_may_leave(world: World) -> None
     assert read(world)["minicourse_lag_seconds"] == 0
 
 
+def test_the_lag_grows_while_nobody_plans(world: World) -> None:
+    """Without a scheduler learners whose time has come have no row, and wait all the same."""
+    world.join("ada@example.org")
+    with world.database.writing() as session:
+        session.execute(update(Delivery).values(state="cancelled"))
+        session.execute(update(Enrollment).values(next_due_at=world.now))
+    world.set_time(world.now + timedelta(hours=1))
+    found = read(world)
+    assert found["minicourse_backlog{late}"] == found["minicourse_backlog{due}"] == 1
+    assert found["minicourse_lag_seconds"] == 3600
+    with world.database.writing() as session:
+        everything = Hold(scope="all", kind="manual", why="a test", who="me", since=world.now)
+        session.add(everything)
+    assert read(world)["minicourse_lag_seconds"] == 0
+    with world.database.writing() as session:
+        session.merge(everything).ended_at = world.now
+        session.execute(update(Cohort).values(rehearsal_every=5))
+    assert read(world)["minicourse_lag_seconds"] == 0
+
+
 # Who may ask --------------------------------------------------------------------------------------
 
 
@@ -121,7 +141,11 @@ def test_without_a_token_only_this_machine_may_ask(
     ("given", "status"),
     [
         (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"BEARER {TOKEN}", 200),
         (f"Bearer {TOKEN}x", 403),
+        (f"Bearer {TOKEN.upper()}", 403),
+        (TOKEN, 403),
         (f"Basic {TOKEN}", 403),
         ("Bearer ä", 403),
         ("", 403),
@@ -178,3 +202,27 @@ def test_each_rule_says_what_and_what_to_do() -> None:
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["do"].startswith(("minicourse ", "systemctl "))
         assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_a_rule_that_joins_two_numbers_tells_the_one_that_its_words_are_about() -> None:
+    """Of `a and on() b` the value is a's."""
+    rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
+    told = {
+        rule["annotations"]["summary"]: re.findall(r"minicourse_\w+", rule["expr"])[0]
+        for rule in rules
+        if " and " in rule["expr"]
+    }
+    assert told["A hold keeps {{ $value }} mails or more back."] == "minicourse_backlog"
+    assert "minicourse_holds" not in told.values()
+
+
+def test_a_rule_speaks_where_no_scheduler_ever_looked(world: World) -> None:
+    """Its left side is there and its right side is not: `unless` lets the left side through."""
+    rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
+    (rule,) = (rule for rule in rules if " unless " in rule["expr"])
+    left, right = rule["expr"].split(" unless ")
+    found = read(world)
+    assert (left in found, right in found) == (True, False)
+    with world.database.writing() as session:
+        installation.get(session).last_tick_at = real_now(session)
+    assert right in read(world)
