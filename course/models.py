@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -283,6 +284,15 @@ class Request(Base):
     """One call to the provider, written before its bytes leave."""
 
     __tablename__ = "request"
+    __table_args__ = (
+        # Those whose mails the sums of `reach` do not hold yet.
+        Index(
+            "ix_request_unsummed",
+            "id",
+            sqlite_where=text("is_summed = 0"),
+            postgresql_where=text("NOT is_summed"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
@@ -294,6 +304,7 @@ class Request(Base):
     detail: Mapped[str | None]
     x_message_id: Mapped[str | None] = mapped_column(index=True)
     counts_to_limit: Mapped[bool] = mapped_column(default=True)
+    is_summed: Mapped[bool] = mapped_column(default=False, server_default=false())  # see `reach`
 
 
 class Delivery(Base):
@@ -472,6 +483,62 @@ class QuarterSum(Base):
     course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     quarter: Mapped[datetime] = mapped_column(primary_key=True)  # real time: when it began
     sent: Mapped[int]
+
+
+# So do these four; see `reach`.
+
+
+class _ByDomain:
+    """Mails of all kinds that left within an hour, to the addresses at a domain."""
+
+    sent: Mapped[int]
+    delivered: Mapped[int]
+    bounced: Mapped[int]
+    complained: Mapped[int]
+
+
+class DomainDelta(_ByDomain, Base):
+    """Append-only."""
+
+    __tablename__ = "domain_delta"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    course_id: Mapped[int]
+    hour: Mapped[datetime]  # real time: when it began
+    domain: Mapped[str]
+
+
+class DomainSum(_ByDomain, Base):
+    __tablename__ = "domain_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    domain: Mapped[str] = mapped_column(primary_key=True)
+
+
+class LearnerDelta(Base):
+    """Append-only."""
+
+    __tablename__ = "learner_delta"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    course_id: Mapped[int]
+    lessons: Mapped[str]
+    left_after: Mapped[str]
+    is_out: Mapped[bool]
+    learners: Mapped[int]
+
+
+class LearnerSum(Base):
+    """How many learners were sent these lessons, a JSON list in order of their names."""
+
+    __tablename__ = "learner_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lessons: Mapped[str] = mapped_column(primary_key=True)
+    left_after: Mapped[str] = mapped_column(primary_key=True)  # empty: see `reach.Learners`
+    is_out: Mapped[bool] = mapped_column(primary_key=True)
+    learners: Mapped[int]
 
 
 class Suppression(Base):

@@ -245,6 +245,50 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("course_id", "quarter", name=op.f("pk_quarter_sum")),
     )
     op.create_table(
+        "domain_delta",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_domain_delta")),
+    )
+    op.create_table(
+        "domain_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("course_id", "hour", "domain", name=op.f("pk_domain_sum")),
+    )
+    op.create_table(
+        "learner_delta",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.Column("left_after", sa.Text(), nullable=False),
+        sa.Column("is_out", sa.Boolean(), nullable=False),
+        sa.Column("learners", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_learner_delta")),
+    )
+    op.create_table(
+        "learner_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.Column("left_after", sa.Text(), nullable=False),
+        sa.Column("is_out", sa.Boolean(), nullable=False),
+        sa.Column("learners", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "course_id", "lessons", "left_after", "is_out", name=op.f("pk_learner_sum")
+        ),
+    )
+    op.create_table(
         "tally",
         sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
@@ -419,6 +463,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("x_message_id", sa.Text(), nullable=True),
         sa.Column("counts_to_limit", sa.Boolean(), nullable=False),
+        sa.Column("is_summed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(
             ["revision_id"], ["revision.id"], name=op.f("fk_request_revision_id")
         ),
@@ -426,6 +471,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("request", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_request_sent_at"), ["sent_at"], unique=False)
+        batch_op.create_index(
+            "ix_request_unsummed",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("is_summed = 0"),
+            postgresql_where=sa.text("NOT is_summed"),
+        )
         batch_op.create_index(batch_op.f("ix_request_x_message_id"), ["x_message_id"], unique=False)
 
     op.create_table(
@@ -675,6 +727,11 @@ def downgrade() -> None:
     op.drop_table("consent")
     with op.batch_alter_table("request", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_request_x_message_id"))
+        batch_op.drop_index(
+            "ix_request_unsummed",
+            sqlite_where=sa.text("is_summed = 0"),
+            postgresql_where=sa.text("NOT is_summed"),
+        )
         batch_op.drop_index(batch_op.f("ix_request_sent_at"))
 
     op.drop_table("request")
@@ -684,6 +741,10 @@ def downgrade() -> None:
 
     op.drop_table("tag")
     op.drop_table("tally")
+    op.drop_table("learner_sum")
+    op.drop_table("learner_delta")
+    op.drop_table("domain_sum")
+    op.drop_table("domain_delta")
     op.drop_table("quarter_sum")
     op.drop_table("mail_sum")
     with op.batch_alter_table("delta", schema=None) as batch_op:
