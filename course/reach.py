@@ -64,6 +64,7 @@ from course.models import (
 )
 from course.rowsets import RowSet, run
 from course.states import LEFT, TAKEN_OUT, DeliveryState, EnrollmentState, MessageKind, Outcome
+from course.wording import counted
 
 # In one transaction; SQLite's other writers wait for so long.
 _MAILS, _REQUESTS, _CHANGES = 3000, 300, 1000
@@ -533,9 +534,8 @@ class Differences:
                 if number:
                     course = self.courses.get(course_id, f"course {course_id}")
                     yield f"{course} to {domain} on {hour:%Y-%m-%d %H:00}: {name} {number:+}"
-        for (course_id, lessons, *_), (number,) in sorted(self.learners.items()):
-            course = self.courses.get(course_id, f"course {course_id}")
-            yield f"{course}: learners who were sent {', '.join(orjson.loads(lessons))} {number:+}"
+        for (_, lessons, *_), (number,) in sorted(self.learners.items()):
+            yield f"learners of {counted(len(orjson.loads(lessons)), 'lesson')} {number:+}"
 
 
 def differences(session: Session) -> Differences:
