@@ -221,6 +221,7 @@ class Enrollment(Base):
     starts_at: Mapped[datetime | None]
     next_due_at: Mapped[datetime | None]  # look again at
     paused_until: Mapped[datetime | None]  # course time; None: until somebody resumes it
+    lesson_set_id: Mapped[int | None]  # which lessons they were sent, as far as summed by `reach`
     subscriber: Mapped[Subscriber] = relationship()
     cohort: Mapped[Cohort] = relationship()
     course: Mapped[Course] = relationship()
@@ -427,7 +428,6 @@ class _Counts:
 
     entered: Mapped[int] = mapped_column(default=0)
     sent: Mapped[int] = mapped_column(default=0)
-    standing: Mapped[int] = mapped_column(default=0)
     delivered: Mapped[int] = mapped_column(default=0)
     bounced: Mapped[int] = mapped_column(default=0)
     dropped: Mapped[int] = mapped_column(default=0)
@@ -485,7 +485,7 @@ class QuarterSum(Base):
     sent: Mapped[int]
 
 
-# So do these four; see `reach`.
+# So do these five; see `reach`.
 
 
 class _ByDomain:
@@ -523,22 +523,32 @@ class LearnerDelta(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     course_id: Mapped[int]
-    lessons: Mapped[str]
+    lesson_set_id: Mapped[int]
     left_after: Mapped[str]
     is_out: Mapped[bool]
     learners: Mapped[int]
 
 
 class LearnerSum(Base):
-    """How many learners were sent these lessons, a JSON list in order of their names."""
+    """How many learners were sent these lessons."""
 
     __tablename__ = "learner_sum"
 
     course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    lessons: Mapped[str] = mapped_column(primary_key=True)
+    lesson_set_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     left_after: Mapped[str] = mapped_column(primary_key=True)  # empty: see `reach.Learners`
     is_out: Mapped[bool] = mapped_column(primary_key=True)
     learners: Mapped[int]
+
+
+class LessonSet(Base):
+    """Lessons that somebody was sent, and no others: a JSON list in order of their names."""
+
+    __tablename__ = "lesson_set"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # a list may be longer than a key
+    lessons: Mapped[str]
 
 
 class Suppression(Base):

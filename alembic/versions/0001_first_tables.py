@@ -194,7 +194,6 @@ def upgrade() -> None:
         sa.Column("sent_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("entered", sa.Integer(), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
-        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
         sa.Column("bounced", sa.Integer(), nullable=False),
         sa.Column("dropped", sa.Integer(), nullable=False),
@@ -223,7 +222,6 @@ def upgrade() -> None:
         sa.Column("revision_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("entered", sa.Integer(), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
-        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
         sa.Column("bounced", sa.Integer(), nullable=False),
         sa.Column("dropped", sa.Integer(), nullable=False),
@@ -271,7 +269,7 @@ def upgrade() -> None:
         "learner_delta",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("course_id", sa.Integer(), nullable=False),
-        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.Column("lesson_set_id", sa.Integer(), nullable=False),
         sa.Column("left_after", sa.Text(), nullable=False),
         sa.Column("is_out", sa.Boolean(), nullable=False),
         sa.Column("learners", sa.Integer(), nullable=False),
@@ -280,13 +278,21 @@ def upgrade() -> None:
     op.create_table(
         "learner_sum",
         sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.Column("lesson_set_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("left_after", sa.Text(), nullable=False),
         sa.Column("is_out", sa.Boolean(), nullable=False),
         sa.Column("learners", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "course_id", "lessons", "left_after", "is_out", name=op.f("pk_learner_sum")
+            "course_id", "lesson_set_id", "left_after", "is_out", name=op.f("pk_learner_sum")
         ),
+    )
+    op.create_table(
+        "lesson_set",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_set")),
+        sa.UniqueConstraint("digest", name=op.f("uq_lesson_set_digest")),
     )
     op.create_table(
         "tally",
@@ -386,6 +392,7 @@ def upgrade() -> None:
         sa.Column("starts_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("next_due_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("paused_until", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("lesson_set_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["cohort_id"], ["cohort.id"], name=op.f("fk_enrollment_cohort_id")),
         sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_enrollment_course_id")),
         sa.ForeignKeyConstraint(
@@ -741,6 +748,7 @@ def downgrade() -> None:
 
     op.drop_table("tag")
     op.drop_table("tally")
+    op.drop_table("lesson_set")
     op.drop_table("learner_sum")
     op.drop_table("learner_delta")
     op.drop_table("domain_sum")

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, not_, select, true, update
 from sqlalchemy.orm import Session
 
-from course import reach, rollups
+from course import rollups
 from course.db import among, is_postgresql
 from course.ledger.planned import RANK_LESSON, RANK_WELCOME
 from course.ledger.rows import LOOSE, S, lock, look_again
@@ -98,7 +98,7 @@ def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
 def supersede(session: Session, ids: Sequence[int]) -> int:
     """Take settled rows out of the way of a new one; only a person's order may do this."""
     lock(session, ids)
-    with rollups.kept(session, ids), reach.changed(session, ids):
+    with rollups.kept(session, ids):
         moved = session.scalars(
             update(Delivery)
             .where(

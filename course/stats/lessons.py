@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, case, func
 from sqlalchemy.orm import Session
@@ -71,7 +71,7 @@ def funnel(session: Session, live: Sequence[Live]) -> list[Step]:
         for slug in _slugs(course, groups):
             counted = _counted(course, slug, groups, left, known)
             read = _read_by(groups.get((course.id, slug), []), counted, known)
-            on_the_way = _on_the_way(counted["number"], groups.get((course.id, slug), []), ways)
+            on_the_way = _on_the_way(counted["number"], ways)
             found.append(Step(**counted, **read, **on_the_way))
     return found
 
@@ -144,8 +144,14 @@ def _groups(session: Session, course_ids: Sequence[int]) -> Groups:
 # By the course's number. Which lessons they were sent says how far they came, in whatever order
 # these stand now.
 Classes = dict[int, list[reach.Learners]]
-# How many learners came as far as a lesson (by number), and whether their course was ended.
-Ways = Counter[tuple[int, bool]]
+
+
+class Ways(NamedTuple):
+    """Learners, by the numbers of lessons: who came to a later one, and whose course was ended
+    there."""
+
+    went_on: Counter[int]
+    dropped_off: Counter[int]
 
 
 def _classes(session: Session, course_ids: Sequence[int]) -> Classes:
@@ -166,17 +172,15 @@ def _left_after(classes: Classes) -> Counter[tuple[int, str]]:
 
 def _ways(course: Live, classes: Classes) -> Ways:
     numbers = {lesson.slug: lesson.number for lesson in course.curriculum.lessons}
-    found: Ways = Counter()
+    found = Ways(Counter(), Counter())
     for one in classes[course.id]:
-        if reached := [numbers[slug] for slug in one.lessons if slug in numbers]:
-            found[max(reached), one.is_out] += one.number
+        *before, last = sorted(numbers[slug] for slug in one.lessons if slug in numbers) or [0]
+        found.went_on.update(dict.fromkeys(before, one.number))
+        found.dropped_off[last] += one.number * one.is_out
     return found
 
 
-def _on_the_way(
-    number: int | None, rows: Sequence[Row[*tuple[Any, ...]]], ways: Ways
-) -> dict[str, Any]:
+def _on_the_way(number: int | None, ways: Ways) -> dict[str, Any]:
     if number is None:
         return {"went_on": None, "dropped_off": None}
-    stayed = ways[number, False] + ways[number, True]
-    return {"went_on": _sum(rows, "standing") - stayed, "dropped_off": ways[number, True]}
+    return {"went_on": ways.went_on[number], "dropped_off": ways.dropped_off[number]}

@@ -57,6 +57,9 @@ def enroll(database: Database, count: int) -> None:
         course = courses.by_id(session, cohort.course_id)
         _requests(session, course, count)
         _insert(session, Delivery, _accepted(course))
+        first = frozenset([course.curriculum.lessons[0].slug])
+        place = reach.numbered(session, [first])[first]
+        session.execute(update(Enrollment).values(lesson_set_id=place))
         rollups.mend(session, rollups.differences(session))
         reach.mend(session, reach.differences(session))
     database.dispose()
