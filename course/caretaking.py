@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from course import erasures, pruning, reminding, rollups, syncing
+from course import erasures, pruning, reach, reminding, rollups, syncing
 from course.account import AccountError
 from course.office import Office
 from course.provider_lists import ProviderLists
@@ -68,10 +68,12 @@ class Caretaker:
         database = self.office.database
         for _ in range(_STEPS):
             with database.reading() as session:
-                is_done = not rollups.waits(session)
-            if is_done or database.run(rollups.fold) < rollups.AT_ONCE:
+                work = [sums.fold for sums in (rollups, reach) if sums.waits(session)]
+            if not work:
                 self._folded_at = now
                 return
+            for fold in work:
+                database.run(fold)
 
     def _remind(self, course_time: datetime) -> None:
         """Once an hour, in as many looks as it takes."""

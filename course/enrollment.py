@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from course import asking, invitations, joining, ledger, places, suppressions
+from course import asking, invitations, joining, ledger, places, reach, suppressions
 from course.curriculum import Course as Curriculum
 from course.joining import Joined
 from course.joining import Origin as Origin
@@ -19,6 +19,7 @@ from course.joining import Person as Person
 from course.joining import Wording as Wording
 from course.models import Cohort, Delivery, Enrollment, Subscriber
 from course.starting import start_of
+from course.states import LEFT as LEFT
 from course.states import (
     OPEN_ENROLLMENT,
     DeliveryState,
@@ -26,13 +27,11 @@ from course.states import (
     MessageKind,
     SuppressionReason,
 )
+from course.states import TAKEN_OUT as TAKEN_OUT
 from course.tokens import CONFIRM_DAYS
 
 E = EnrollmentState
 UNDO_DAYS = 7
-# Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
-# took them out, which only a new sign-up takes back.
-LEFT, TAKEN_OUT = "unsubscribed", "taken out"
 
 
 def sign_up(
@@ -280,17 +279,22 @@ def _stop_where(
             .with_for_update(key_share=True)
         )
     )
-    stopped = list(
-        session.scalars(
-            update(Enrollment)
-            .where(Enrollment.id.in_(ids), Enrollment.state.in_(OPEN_ENROLLMENT))
-            .values(
-                state=E.CANCELLED, reason=reason, ended_at=now, next_due_at=None, paused_until=None
+    with reach.turned(session, ids):
+        stopped = list(
+            session.scalars(
+                update(Enrollment)
+                .where(Enrollment.id.in_(ids), Enrollment.state.in_(OPEN_ENROLLMENT))
+                .values(
+                    state=E.CANCELLED,
+                    reason=reason,
+                    ended_at=now,
+                    next_due_at=None,
+                    paused_until=None,
+                )
+                .returning(Enrollment.id)
+                .execution_options(synchronize_session=False)
             )
-            .returning(Enrollment.id)
-            .execution_options(synchronize_session=False)
         )
-    )
     ledger.cancel(session, stopped, reason, now)
     return stopped
 
@@ -313,14 +317,17 @@ def undo_unsubscribe(
         return False
     if find_open(session, enrollment.subscriber_id, enrollment.course_id) is not None:
         return False
-    changed = session.scalars(
-        update(Enrollment)
-        .where(Enrollment.id == enrollment.id, Enrollment.state == E.CANCELLED)
-        .values(state=E.ACTIVE, reason=None, ended_at=None, next_due_at=now)
-        .returning(Enrollment.id)
-        .execution_options(synchronize_session=False)
-    )
-    if changed.first() is None:
+    mine = select(Enrollment.id).where(Enrollment.id == enrollment.id)
+    session.execute(mine.with_for_update(key_share=True))
+    with reach.turned(session, [enrollment.id]):
+        changed = session.scalars(
+            update(Enrollment)
+            .where(Enrollment.id == enrollment.id, Enrollment.state == E.CANCELLED)
+            .values(state=E.ACTIVE, reason=None, ended_at=None, next_due_at=now)
+            .returning(Enrollment.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+    if not changed:
         return False
     suppressions.lift_own_wish(session, enrollment.subscriber.email_hash, enrollment.course_id)
     # The lesson that the leaving cancelled is owed again.

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Executable, or_, select, union, update
 from sqlalchemy.orm import Session
 
-from course import ledger, machines, matching, refusals, rollups
+from course import ledger, machines, matching, reach, refusals, rollups
 from course.db import among, is_postgresql, real_now
 from course.matching import Report
 from course.models import Delivery, Enrollment, Event, Installation
@@ -37,6 +37,8 @@ _OUTCOMES = {
 _READING = (EventKind.OPENED, EventKind.CLICKED)
 # On their way mails count as nothing but sent.
 _COUNTED = {*_OUTCOMES, *_READING, EventKind.COMPLAINED} - {EventKind.PROCESSED, EventKind.DEFERRED}
+
+_TOLD = _COUNTED - {*_READING}
 
 _MAILS = RowSet(id=Delivery.id)
 _EVENTS = RowSet(
@@ -179,7 +181,8 @@ def _settle(session: Session, fresh: Sequence[Report], now: datetime) -> None:
     if unproven := _unproven(fresh):
         ledger.prove(session, unproven, now)
     counted = _mails(report for report in fresh if report.event.kind in _COUNTED)
-    with rollups.kept(session, counted):
+    told = _mails(report for report in fresh if report.event.kind in _TOLD)
+    with rollups.kept(session, counted), reach.outcomes(session, told):
         _raise_outcomes(session, fresh, now)
         _note_complaints(session, fresh, now)
         _note_reading(session, fresh)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from course import installation, ledger, rollups
+from course import installation, ledger, reach, rollups
 from course.db import Database
 from course.errors import NotFoundError
 from course.models import (
@@ -94,6 +94,7 @@ def _forget_some(session: Session, keep: Sequence[int]) -> int:
     mails = session.scalars(deliveries).all()
     ledger.lock(session, mails)
     rollups.removed(session, mails)
+    reach.removed(session, mails)
     for statement in (
         delete(Event).where(Event.delivery_id.in_(deliveries)),
         delete(Delivery).where(Delivery.enrollment_id.in_(enrollments)),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -220,6 +221,7 @@ class Enrollment(Base):
     starts_at: Mapped[datetime | None]
     next_due_at: Mapped[datetime | None]  # look again at
     paused_until: Mapped[datetime | None]  # course time; None: until somebody resumes it
+    lesson_set_id: Mapped[int | None]  # which lessons they were sent, as far as summed by `reach`
     subscriber: Mapped[Subscriber] = relationship()
     cohort: Mapped[Cohort] = relationship()
     course: Mapped[Course] = relationship()
@@ -283,6 +285,15 @@ class Request(Base):
     """One call to the provider, written before its bytes leave."""
 
     __tablename__ = "request"
+    __table_args__ = (
+        # Those whose mails the sums of `reach` do not hold yet.
+        Index(
+            "ix_request_unsummed",
+            "id",
+            sqlite_where=text("is_summed = 0"),
+            postgresql_where=text("NOT is_summed"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"))
@@ -294,6 +305,7 @@ class Request(Base):
     detail: Mapped[str | None]
     x_message_id: Mapped[str | None] = mapped_column(index=True)
     counts_to_limit: Mapped[bool] = mapped_column(default=True)
+    is_summed: Mapped[bool] = mapped_column(default=False, server_default=false())  # see `reach`
 
 
 class Delivery(Base):
@@ -416,7 +428,6 @@ class _Counts:
 
     entered: Mapped[int] = mapped_column(default=0)
     sent: Mapped[int] = mapped_column(default=0)
-    standing: Mapped[int] = mapped_column(default=0)
     delivered: Mapped[int] = mapped_column(default=0)
     bounced: Mapped[int] = mapped_column(default=0)
     dropped: Mapped[int] = mapped_column(default=0)
@@ -472,6 +483,72 @@ class QuarterSum(Base):
     course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     quarter: Mapped[datetime] = mapped_column(primary_key=True)  # real time: when it began
     sent: Mapped[int]
+
+
+# So do these five; see `reach`.
+
+
+class _ByDomain:
+    """Mails of all kinds that left within an hour, to the addresses at a domain."""
+
+    sent: Mapped[int]
+    delivered: Mapped[int]
+    bounced: Mapped[int]
+    complained: Mapped[int]
+
+
+class DomainDelta(_ByDomain, Base):
+    """Append-only."""
+
+    __tablename__ = "domain_delta"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    course_id: Mapped[int]
+    hour: Mapped[datetime]  # real time: when it began
+    domain: Mapped[str]
+
+
+class DomainSum(_ByDomain, Base):
+    __tablename__ = "domain_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    domain: Mapped[str] = mapped_column(primary_key=True)
+
+
+class LearnerDelta(Base):
+    """Append-only."""
+
+    __tablename__ = "learner_delta"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    course_id: Mapped[int]
+    lesson_set_id: Mapped[int]
+    left_after: Mapped[str]
+    is_out: Mapped[bool]
+    learners: Mapped[int]
+
+
+class LearnerSum(Base):
+    """How many learners were sent these lessons."""
+
+    __tablename__ = "learner_sum"
+
+    course_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lesson_set_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    left_after: Mapped[str] = mapped_column(primary_key=True)  # empty: see `reach.Learners`
+    is_out: Mapped[bool] = mapped_column(primary_key=True)
+    learners: Mapped[int]
+
+
+class LessonSet(Base):
+    """Lessons that somebody was sent, and no others: a JSON list in order of their names."""
+
+    __tablename__ = "lesson_set"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # a list may be longer than a key
+    lessons: Mapped[str]
 
 
 class Suppression(Base):

@@ -7,7 +7,17 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from course import cohorts, courses, invitations, ledger, places, progress, retiming, rollups
+from course import (
+    cohorts,
+    courses,
+    invitations,
+    ledger,
+    places,
+    progress,
+    reach,
+    retiming,
+    rollups,
+)
 from course.db import among, changed
 from course.errors import RefusedError
 from course.models import Cohort, Delivery, Enrollment
@@ -52,7 +62,7 @@ class Move:
             select(Delivery.id).where(among(session, Delivery.enrollment_id, ids))
         ).all()
         ledger.lock(session, mails)
-        with rollups.kept(session, mails):
+        with rollups.kept(session, mails), reach.changed(session, mails):
             changed(
                 session,
                 update(Enrollment)

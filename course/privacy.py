@@ -12,7 +12,17 @@ from typing import Any
 from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from course import audit, consents, enrollment, fields, joining, ledger, remnants, suppressions
+from course import (
+    audit,
+    consents,
+    enrollment,
+    fields,
+    joining,
+    ledger,
+    reach,
+    remnants,
+    suppressions,
+)
 from course.consents import TextsOf
 from course.joining import Origin
 from course.models import (
@@ -219,8 +229,11 @@ def erase(
     joining.consent(session, stopped, "withdrawn", Origin(SOURCE), now)
     former = _former_hashes(session, person, hash_key) if hash_key else []
     suppressions.add(session, [hashed, *former], SuppressionReason.ERASED, SOURCE, now)
+    domains = {email.partition("@")[2] for email in (person.email, *_former(session, person))}
     _clear_texts(session, person)
-    _clear_columns(session, person)
+    with reach.readdressed(session, [person.id]):
+        _clear_columns(session, person)
+    reach.forget_domains(session, domains)
     audit.record(
         session, who, "erase", now, subscriber_id=subscriber_id, enrollments=sorted(stopped)
     )

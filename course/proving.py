@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from course import audit, joining, ledger, suppressions
+from course import audit, joining, ledger, reach, suppressions
 from course.joining import Origin
 from course.models import Audit, Delivery, Enrollment, Subscriber
 from course.people import email_hash, mailbox_hash
@@ -209,7 +209,9 @@ def change_address(session: Session, proven: Proof, now: datetime, *, hash_key: 
         return False
     hashed = email_hash(new, hash_key)
     person.new_email = None
-    if not _is_free(session, new, hashed) or not _renamed(session, person, new, hash_key):
+    with reach.readdressed(session, [person.id]):
+        renamed = _is_free(session, new, hashed) and _renamed(session, person, new, hash_key)
+    if not renamed:
         return False
     _take_wishes_along(session, old_hash, hashed, now)
     _withhold_links(session, person.id, list(LinkPurpose), now)

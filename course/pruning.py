@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, and_, delete, exists, false, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from course import budgets, courses, form_tokens, ledger, rollups, tallies
+from course import budgets, courses, form_tokens, ledger, reach, rollups, tallies
 from course.brake import DAY
 from course.db import Database, among
 from course.models import Delivery, Enrollment, Event, Forecast, PersonalDetail, Subscriber
@@ -73,7 +73,7 @@ def prune(
         events += removed
         told(removed)
     # Where no scheduler does it by itself.
-    while database.run(rollups.fold):
+    while database.run(rollups.fold) or database.run(reach.fold):
         pass
     return Pruned(sign_ups, people, events, database.run(partial(_drop_forecasts, now=now)))
 
@@ -146,7 +146,9 @@ def _forget(session: Session, ids: list[int], now: datetime) -> tuple[int, int]:
         .execution_options(synchronize_session=False)
     ).all()
     ledger.cancel(session, [row.id for row in ended], NEVER_CONFIRMED, now)
-    return len(ended), _erase(session, [row.subscriber_id for row in ended])
+    people = [row.subscriber_id for row in ended]
+    with reach.readdressed(session, people):
+        return len(ended), _erase(session, people)
 
 
 def _erase(session: Session, subscriber_ids: list[int]) -> int:

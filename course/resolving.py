@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, exists, not_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from course import audit, brake, conditions, evidence, ledger, rollups
+from course import audit, brake, conditions, evidence, ledger, reach, rollups
 from course.db import among
 from course.errors import NotFoundError, RefusedError
 from course.evidence import Advice
@@ -86,9 +86,9 @@ def resolve(
     match order:
         case Order.SENT:
             rollups.accepted(session, ids)
-            done = _leave_unknown(
-                session, ids, now, state=S.ACCEPTED, reason=None, settled_at=Delivery.unknown_since
-            )
+            sent = {"state": S.ACCEPTED, "reason": None, "settled_at": Delivery.unknown_since}
+            with reach.changed(session, ids):
+                done = _leave_unknown(session, ids, now, **sent)
             found = Resolved(done)
         case Order.DROP:
             done = _leave_unknown(

@@ -62,7 +62,6 @@ def facts(is_sent: ColumnElement[bool]) -> dict[str, ColumnElement[bool]]:
     by_machine = Delivery.machine_opened_at.is_not(None)
     is_delivered = Delivery.outcome == Outcome.DELIVERED
     of_what_was_sent = {
-        "standing": Delivery.edition == 0,
         "delivered": is_delivered,
         "bounced": Delivery.outcome == Outcome.BOUNCED,
         "dropped": Delivery.outcome == Outcome.DROPPED,

@@ -97,6 +97,11 @@ class EventKind(StrEnum):
     OTHER = "other"
 
 
+# Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
+# took them out, which only a new sign-up takes back.
+LEFT, TAKEN_OUT = "unsubscribed", "taken out"
+
+
 class MessageKind(StrEnum):
     """What a mail is for; only lessons count for progress, order, gap and completion."""
 

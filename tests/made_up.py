@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from course import cohorts, courses, events, installation, rollups, sources
+from course import cohorts, courses, events, installation, reach, rollups, sources
 from course.courses import Live
 from course.enrollment import LEFT
 from course.models import Course, Delivery, Enrollment, Request, Revision, Subscriber
@@ -193,6 +193,7 @@ class Past:
                 )
                 if random.random() < 0.2:
                     rollups.fold(session, random.randint(1, 20))
+                    reach.fold(session)
 
 
 def all_live(world: World) -> list[Live]:

@@ -55,6 +55,7 @@ from course.states import (
     SuppressionReason,
 )
 from course.stats import chosen, daily, deliverability
+from course.stats import lessons as lessons_of_stats
 from course.webhooks import ProviderEvent
 from tests.world import HERE, START, World
 
@@ -296,6 +297,10 @@ DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
     "moving": (move, ["uq_delivery_message"]),
     "summing up": (fold, []),
     "the domains of a day": (count_domains, ["ix_delivery_request_id"]),
+    "how far learners came": (
+        lambda crowd: lessons_of_stats.funnel(crowd.session, chosen(crowd.session, None)),
+        ["uq_delivery_message"],
+    ),
     "a mail blocked": (lambda crowd: tell(crowd, EventKind.BLOCKED), []),
     "a mail bounced": (
         lambda crowd: tell(crowd, EventKind.BOUNCED, SuppressionReason.BOUNCED),
@@ -356,6 +361,7 @@ def gather(world: World) -> None:
             revision_id=literal(1),
             size=literal(CROWD // REQUESTS),
             sent_at=at(START - DAY),
+            is_summed=literal(True),
         )
         session.add(Forecast(made_at=QUIET, lessons=0))
         session.flush()

@@ -17,7 +17,9 @@ from course import (
     installation,
     ledger,
     moving,
+    privacy,
     pruning,
+    reach,
     rehearsal,
     repeating,
     resolving,
@@ -29,10 +31,23 @@ from course import (
 from course.answers import Answer, Verdict
 from course.caretaking import Caretaker
 from course.enrollment import Person
-from course.models import Base, Course, Delivery, Delta, Enrollment, MailSum, QuarterSum
+from course.models import (
+    Base,
+    Course,
+    Delivery,
+    Delta,
+    DomainDelta,
+    DomainSum,
+    Enrollment,
+    LearnerDelta,
+    LearnerSum,
+    MailSum,
+    QuarterSum,
+    Request,
+)
 from course.resolving import Order, Which
 from course.states import DeliveryState, EventKind
-from course.stats import overall
+from course.stats import chosen, deliverability, lessons, overall
 from course.webhooks import ProviderEvent
 from tests.at_once import at_once
 from tests.made_up import Past
@@ -48,7 +63,7 @@ TOLD = (
 
 def wrong(world: World) -> list[str]:
     with world.database.reading() as session:
-        return list(rollups.differences(session))
+        return [*rollups.differences(session), *reach.differences(session)]
 
 
 def count(world: World, table: type[Base]) -> int:
@@ -58,6 +73,8 @@ def count(world: World, table: type[Base]) -> int:
 
 def fold_all(world: World, limit: int = rollups.AT_ONCE) -> None:
     while world.database.run(lambda session: rollups.fold(session, limit)):
+        pass
+    while world.database.run(reach.fold):
         pass
 
 
@@ -139,6 +156,18 @@ class Lived:
     def fold(self) -> None:
         self.world.database.run(lambda session: rollups.fold(session, self.random.randint(1, 9)))
 
+    def sum_up(self) -> None:
+        self.world.database.run(reach.fold)
+
+    def readdress(self) -> None:
+        def work(session: Session) -> None:
+            one = session.get_one(Enrollment, self.anybody()).subscriber
+            with reach.readdressed(session, [one.id]):
+                one.email = f"p{one.id}@{self.random.choice(['gmail.com', 'web.de'])}"
+                session.flush()
+
+        self.world.database.run(work)
+
 
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_the_sums_are_those_of_the_ledger(any_world: World, seed: int) -> None:
@@ -148,6 +177,7 @@ def test_whatever_happens_the_sums_are_those_of_the_ledger(any_world: World, see
     deeds: list[Callable[[], None]] = [
         *(lived.day, lived.events, lived.events, lived.move, lived.rewind, lived.leave),
         *(lived.come_back, lived.resolve, lived.retry, lived.fold),
+        *(lived.sum_up, lived.sum_up, lived.readdress),
     ]
     for _ in range(40):
         deed = random.choice(deeds)
@@ -199,15 +229,20 @@ def test_folding_changes_no_figure_and_leaves_no_change(any_world: World) -> Non
         with any_world.database.reading() as session:
             moment = any_world.clock.course
             days = rollups.sent_between(session, [1], moment - DECADE, moment + DECADE)
-            return overall(session), days
+            live = chosen(session, None)
+            domains = deliverability.read(session, live, moment, 30)
+            return overall(session), lessons.funnel(session, live), domains, days
 
     before = figures()
     assert count(any_world, Delta)
+    assert count(any_world, DomainDelta)
     any_world.database.run(lambda session: rollups.fold(session, 3))
     assert figures() == before
     fold_all(any_world)
     assert figures() == before
     assert count(any_world, Delta) == 0
+    assert count(any_world, DomainDelta) == count(any_world, LearnerDelta) == 0
+    assert wrong(any_world) == []
 
 
 def test_two_who_fold_at_once_take_different_changes(postgres_world: World) -> None:
@@ -258,6 +293,7 @@ def test_many_at_once_lose_nothing(postgres_world: World) -> None:
     def fold() -> None:
         for _ in range(30):
             world.database.run(lambda session: rollups.fold(session, 7))
+            world.database.run(reach.fold)
 
     with world.database.writing() as session:
         session.execute(
@@ -293,6 +329,39 @@ def test_so_does_pruning_where_no_scheduler_runs(world: World) -> None:
     assert (count(world, Delta), count(world, MailSum)) == (0, 2)
 
 
+def test_a_request_is_summed_when_it_has_its_answer(any_world: World) -> None:
+    world = any_world
+    world.join("kim@example.org")
+    world.live_through(2)
+    with world.database.writing() as session:
+        session.execute(update(Request).values(verdict=None))
+    fold_all(world)
+    assert count(world, DomainSum) == count(world, LearnerSum) == 0
+    with world.database.writing() as session:
+        session.execute(update(Request).values(verdict="accepted"))
+    fold_all(world)
+    assert count(world, LearnerSum) == 1
+    assert wrong(world) == []
+
+
+def test_who_is_erased_leaves_no_domain_behind(any_world: World) -> None:
+    world = any_world
+    number = world.join("kim@the-kims.example")
+    world.join("lou@example.org")
+    world.live_through(2)
+    fold_all(world)
+    tell(world, [row.id for row in world.rows()], EventKind.DELIVERED)
+    with world.database.writing() as session:
+        person = session.get_one(Enrollment, number).subscriber_id
+        now, key = world.clock.course, world.hash_key
+        privacy.erase(session, person, who="me", now=now, hash_key=key)
+    with world.database.reading() as session:
+        named = {*session.scalars(select(DomainSum.domain).union(select(DomainDelta.domain)))}
+    assert "the-kims.example" not in named
+    assert "(erased)" in named
+    assert wrong(world) == []
+
+
 # Few rows for many mails --------------------------------------------------------------------------
 
 
@@ -321,12 +390,17 @@ def test_what_is_lost_is_found_and_mended_whatever_happens_meanwhile(any_world: 
     with world.database.writing() as session:
         session.execute(delete(QuarterSum))
         session.execute(update(MailSum).values(opened=MailSum.opened + 1))
+        session.execute(delete(LearnerSum))
+        session.execute(update(DomainSum).values(sent=DomainSum.sent + 1))
     with world.database.reading() as session:
-        found = rollups.differences(session)
+        found, reached = rollups.differences(session), reach.differences(session)
         unsound = {one.name for one in soundness.check(session) if not one.is_well}
     assert soundness.FIGURES in unsound
     assert any("opened -1" in line for line in found)
+    assert any("gmail.com" in line and line.endswith("sent -1") for line in reached)
+    assert any("learners of " in line for line in reached)
     sent = [row.id for row in world.rows() if row.state == "accepted" and row.outcome is None]
     tell(world, sent, EventKind.DELIVERED)
     world.database.run(lambda session: rollups.mend(session, found))
+    world.database.run(lambda session: reach.mend(session, reached))
     assert wrong(world) == []

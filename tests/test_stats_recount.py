@@ -122,7 +122,7 @@ def lessons_are_what_the_events_say(lived: World, recount: Recount) -> None:
 
 def _check_the_way(recount: Recount, step: lessons.Step, order: list[str]) -> None:
     came_to: dict[int, list[int]] = defaultdict(list)
-    for mail in recount.sent(lambda mail: mail.edition == 0):
+    for mail in recount.sent(lambda _: True):
         came_to[mail.enrollment_id].append(order.index(mail.message_key))
     place = order.index(step.lesson)
     here = {learner: places for learner, places in came_to.items() if place in places}

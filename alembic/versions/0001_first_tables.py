@@ -194,7 +194,6 @@ def upgrade() -> None:
         sa.Column("sent_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("entered", sa.Integer(), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
-        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
         sa.Column("bounced", sa.Integer(), nullable=False),
         sa.Column("dropped", sa.Integer(), nullable=False),
@@ -223,7 +222,6 @@ def upgrade() -> None:
         sa.Column("revision_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("entered", sa.Integer(), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
-        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
         sa.Column("bounced", sa.Integer(), nullable=False),
         sa.Column("dropped", sa.Integer(), nullable=False),
@@ -243,6 +241,58 @@ def upgrade() -> None:
         sa.Column("quarter", course.db.UTCDateTime(timezone=True), nullable=False),
         sa.Column("sent", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("course_id", "quarter", name=op.f("pk_quarter_sum")),
+    )
+    op.create_table(
+        "domain_delta",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_domain_delta")),
+    )
+    op.create_table(
+        "domain_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hour", course.db.UTCDateTime(timezone=True), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.Integer(), nullable=False),
+        sa.Column("bounced", sa.Integer(), nullable=False),
+        sa.Column("complained", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("course_id", "hour", "domain", name=op.f("pk_domain_sum")),
+    )
+    op.create_table(
+        "learner_delta",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course_id", sa.Integer(), nullable=False),
+        sa.Column("lesson_set_id", sa.Integer(), nullable=False),
+        sa.Column("left_after", sa.Text(), nullable=False),
+        sa.Column("is_out", sa.Boolean(), nullable=False),
+        sa.Column("learners", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_learner_delta")),
+    )
+    op.create_table(
+        "learner_sum",
+        sa.Column("course_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("lesson_set_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("left_after", sa.Text(), nullable=False),
+        sa.Column("is_out", sa.Boolean(), nullable=False),
+        sa.Column("learners", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "course_id", "lesson_set_id", "left_after", "is_out", name=op.f("pk_learner_sum")
+        ),
+    )
+    op.create_table(
+        "lesson_set",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("lessons", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lesson_set")),
+        sa.UniqueConstraint("digest", name=op.f("uq_lesson_set_digest")),
     )
     op.create_table(
         "tally",
@@ -342,6 +392,7 @@ def upgrade() -> None:
         sa.Column("starts_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("next_due_at", course.db.UTCDateTime(timezone=True), nullable=True),
         sa.Column("paused_until", course.db.UTCDateTime(timezone=True), nullable=True),
+        sa.Column("lesson_set_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["cohort_id"], ["cohort.id"], name=op.f("fk_enrollment_cohort_id")),
         sa.ForeignKeyConstraint(["course_id"], ["course.id"], name=op.f("fk_enrollment_course_id")),
         sa.ForeignKeyConstraint(
@@ -419,6 +470,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("x_message_id", sa.Text(), nullable=True),
         sa.Column("counts_to_limit", sa.Boolean(), nullable=False),
+        sa.Column("is_summed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(
             ["revision_id"], ["revision.id"], name=op.f("fk_request_revision_id")
         ),
@@ -426,6 +478,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("request", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_request_sent_at"), ["sent_at"], unique=False)
+        batch_op.create_index(
+            "ix_request_unsummed",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("is_summed = 0"),
+            postgresql_where=sa.text("NOT is_summed"),
+        )
         batch_op.create_index(batch_op.f("ix_request_x_message_id"), ["x_message_id"], unique=False)
 
     op.create_table(
@@ -675,6 +734,11 @@ def downgrade() -> None:
     op.drop_table("consent")
     with op.batch_alter_table("request", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_request_x_message_id"))
+        batch_op.drop_index(
+            "ix_request_unsummed",
+            sqlite_where=sa.text("is_summed = 0"),
+            postgresql_where=sa.text("NOT is_summed"),
+        )
         batch_op.drop_index(batch_op.f("ix_request_sent_at"))
 
     op.drop_table("request")
@@ -684,6 +748,11 @@ def downgrade() -> None:
 
     op.drop_table("tag")
     op.drop_table("tally")
+    op.drop_table("lesson_set")
+    op.drop_table("learner_sum")
+    op.drop_table("learner_delta")
+    op.drop_table("domain_sum")
+    op.drop_table("domain_delta")
     op.drop_table("quarter_sum")
     op.drop_table("mail_sum")
     with op.batch_alter_table("delta", schema=None) as batch_op:

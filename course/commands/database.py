@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
+from sqlalchemy.orm import Session
 
-from course import backups, pruning, relocating, restoring, rollups, setup, soundness
+from course import backups, pruning, reach, relocating, restoring, rollups, setup, soundness
 from course.clock import Clock
 from course.commands import context
 from course.commands.bars import bar
@@ -284,10 +285,15 @@ def recount(dry_run: bool, as_json: bool) -> None:
     """
     here = context.load()
     with here.raw_database.reading() as session:
-        found = rollups.differences(session)
-    if found and not dry_run:
-        here.raw_database.run(lambda session: rollups.mend(session, found))
-    wrong = list(found)
+        mails, learners = rollups.differences(session), reach.differences(session)
+
+    def mend(session: Session) -> None:
+        rollups.mend(session, mails)
+        reach.mend(session, learners)
+
+    wrong = [*mails, *learners]
+    if wrong and not dry_run:
+        here.raw_database.run(mend)
     if as_json:
         print_json({"mended": not dry_run, "wrong": wrong})
         return

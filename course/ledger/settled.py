@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from course import conditions, rollups
+from course import conditions, reach, rollups
 from course.db import among, among_given, changed, packed
 from course.ledger.line import Crossed
 from course.ledger.rows import LOOSE, LOST_FOR_GOOD, S, lock, look_again, moment
@@ -227,13 +227,14 @@ def prove(session: Session, ids: Sequence[int], now: datetime) -> int:
     """T8, any → accepted: an event names the delivery, so the provider has it."""
     lock(session, ids)
     rollups.accepted(session, ids)
-    moved = session.execute(
-        update(Delivery)
-        .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
-        .values(state=S.ACCEPTED, reason=None, retry_at=None, settled_at=now, **LOOSE)
-        .returning(Delivery.enrollment_id)
-        .execution_options(synchronize_session=False)
-    ).all()
+    with reach.changed(session, ids):
+        moved = session.execute(
+            update(Delivery)
+            .where(among(session, Delivery.id, ids), Delivery.state != S.ACCEPTED)
+            .values(state=S.ACCEPTED, reason=None, retry_at=None, settled_at=now, **LOOSE)
+            .returning(Delivery.enrollment_id)
+            .execution_options(synchronize_session=False)
+        ).all()
     look_again(session, [row.enrollment_id for row in moved], now)
     return len(moved)
 

@@ -11,21 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, case, func, literal, select
 from sqlalchemy.orm import Session
 
-from course import cohorts, installation
+from course import installation, reach
 from course.courses import Live
-from course.db import is_postgresql
-from course.models import Cohort, Delivery, Enrollment, Request, Subscriber
-from course.states import DeliveryState, Outcome
-from course.stats.lessons import count
+from course.reach import ERASED
 
 COMPLAINTS_GOOD, COMPLAINTS_LIMIT = 0.001, 0.003
 BOUNCES_GOOD, BOUNCES_LIMIT = 0.02, 0.05
 # Of fewer mails a share says nothing: one complaint in two hundred is half a percent.
 ENOUGH = 200
-WHOLE, OTHERS, ERASED = "all", "(others)", "(erased)"
+WHOLE, OTHERS = "all", "(others)"
 _SHOWN = 20
 # Google passes no single complaint on: they show up in Postmaster Tools alone.
 _SILENT = frozenset({"gmail.com", "googlemail.com"})
@@ -70,7 +66,8 @@ class Deliverability:
 
 
 def read(session: Session, live: Sequence[Live], real: datetime, days: int) -> Deliverability:
-    """Of what left during the last so many days; the most mailed domains first."""
+    """Of what left during the last so many days, from the beginning of an hour on; the most mailed
+    domains first."""
     has_heard = installation.get(session).last_event_at is not None
     found = _tallies(session, live, real - timedelta(days=days))
     shown = sorted(found, key=lambda one: (one.domain in (ERASED,), -one.sent, one.domain))
@@ -102,44 +99,8 @@ def _added(tallies: Iterable[_Tally], name: str) -> _Tally:
 
 
 def _tallies(session: Session, live: Sequence[Live], since: datetime) -> list[_Tally]:
-    """By way of the requests: the cost is what left since then. Each learner's mails are counted
-    first, so that an address is looked at once."""
-    mails = (
-        select(
-            Delivery.enrollment_id,
-            func.count().label("sent"),
-            count(Delivery.outcome == Outcome.DELIVERED).label("delivered"),
-            count(Delivery.outcome == Outcome.BOUNCED).label("bounced"),
-            func.count(Delivery.complained_at).label("complained"),
-        )
-        .where(
-            Delivery.request_id.in_(select(Request.id).where(Request.sent_at >= since)),
-            Delivery.course_id.in_([one.id for one in live]),
-            Delivery.state == DeliveryState.ACCEPTED,
-        )
-        .group_by(Delivery.enrollment_id)
-        .subquery()
-    )
-    numbers = (mails.c.sent, mails.c.delivered, mails.c.bounced, mails.c.complained)
-    domain = _domain(session).label("domain")
-    rows = session.execute(
-        select(domain, *(func.sum(number) for number in numbers))
-        .join(Enrollment, Enrollment.id == mails.c.enrollment_id)
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .where(cohorts.IS_REAL)
-        .group_by(domain)
-    )
+    rows = reach.by_domain(session, [one.id for one in live], since)
     return [_Tally(name, *map(int, counts)) for name, *counts in rows]
-
-
-def _domain(session: Session) -> ColumnElement[str]:
-    email = Subscriber.email
-    if is_postgresql(session):
-        found: ColumnElement[str] = func.split_part(email, "@", 2)
-    else:
-        found = func.substr(email, func.instr(email, "@") + 1)
-    return case((email.is_(None), literal(ERASED)), else_=found)
 
 
 def _judged(tally: _Tally, has_heard: bool) -> DomainStats:

@@ -1,17 +1,16 @@
 """Lessons: what became of their mails, and how far learners come."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, case, func, select
+from sqlalchemy import ColumnElement, Row, case, func
 from sqlalchemy.orm import Session
 
-from course import cohorts, enrollment, rollups
+from course import reach, rollups
 from course.courses import Live
-from course.models import Cohort, Delivery, Enrollment, MailSum
-from course.states import DeliveryState, EnrollmentState, MessageKind
+from course.models import MailSum
 from course.stats.known import Known
 
 
@@ -51,7 +50,7 @@ Groups = dict[tuple[int, str], list[Row[*tuple[Any, ...]]]]
 def read(session: Session, live: Sequence[Live]) -> list[LessonStats]:
     """In the course's order; a lesson that was removed stands behind the others."""
     ids = [course.id for course in live]
-    groups, left = _groups(session, ids), _left_after(session, ids)
+    groups, left = _groups(session, ids), _left_after(_classes(session, ids))
     known = _known(session, groups, live)
     return [
         LessonStats(**_counted(course, slug, groups, left, known))
@@ -61,17 +60,18 @@ def read(session: Session, live: Sequence[Live]) -> list[LessonStats]:
 
 
 def funnel(session: Session, live: Sequence[Live]) -> list[Step]:
-    """The same, as steps. Who came how far is read from the ledger."""
+    """The same, as steps."""
     ids = [course.id for course in live]
-    groups, left = _groups(session, ids), _left_after(session, ids)
+    groups, classes = _groups(session, ids), _classes(session, ids)
+    left = _left_after(classes)
     known = _known(session, groups, live)
     found = []
     for course in live:
-        ways = _ways(session, course)
+        ways = _ways(course, classes)
         for slug in _slugs(course, groups):
             counted = _counted(course, slug, groups, left, known)
             read = _read_by(groups.get((course.id, slug), []), counted, known)
-            on_the_way = _on_the_way(counted["number"], groups.get((course.id, slug), []), ways)
+            on_the_way = _on_the_way(counted["number"], ways)
             found.append(Step(**counted, **read, **on_the_way))
     return found
 
@@ -86,7 +86,7 @@ def _known(session: Session, groups: Groups, live: Sequence[Live]) -> Known:
 
 
 def _counted(
-    course: Live, slug: str, groups: Groups, left: dict[tuple[int, str], int], known: Known
+    course: Live, slug: str, groups: Groups, left: Mapping[tuple[int, str], int], known: Known
 ) -> dict[str, Any]:
     rows = groups.get((course.id, slug), [])
     lesson = course.curriculum.by_slug.get(slug)
@@ -141,83 +141,46 @@ def _groups(session: Session, course_ids: Sequence[int]) -> Groups:
 
 # Learners ---------------------------------------------------------------------------------------
 
-# How many learners came as far as a lesson (by number), and are in that state.
-Ways = dict[tuple[int, str], int]
+# By the course's number. Which lessons they were sent says how far they came, in whatever order
+# these stand now.
+Classes = dict[int, list[reach.Learners]]
 
 
-def _ways(session: Session, course: Live) -> Ways:
+class Ways(NamedTuple):
+    """Learners, by the numbers of lessons: who came to a later one, and whose course was ended
+    there."""
+
+    went_on: Counter[int]
+    dropped_off: Counter[int]
+
+
+def _classes(session: Session, course_ids: Sequence[int]) -> Classes:
+    found: Classes = defaultdict(list)
+    for one in reach.by_lessons(session, course_ids):
+        found[one.course_id].append(one)
+    return found
+
+
+def _left_after(classes: Classes) -> Counter[tuple[int, str]]:
+    """Of those who unsubscribed: after which lesson."""
+    found: Counter[tuple[int, str]] = Counter()
+    for course_id, learners in classes.items():
+        for one in learners:
+            found[course_id, one.left_after] += one.number
+    return found
+
+
+def _ways(course: Live, classes: Classes) -> Ways:
     numbers = {lesson.slug: lesson.number for lesson in course.curriculum.lessons}
-    if not numbers:
-        return {}
-    last = (
-        select(
-            Delivery.enrollment_id,
-            func.max(case(numbers, value=Delivery.message_key)).label("number"),
-        )
-        .where(
-            Delivery.course_id == course.id,
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.state == DeliveryState.ACCEPTED,
-            Delivery.edition == 0,
-        )
-        .group_by(Delivery.enrollment_id)
-        .subquery()
-    )
-    rows = session.execute(
-        select(last.c.number, Enrollment.state, func.count())
-        .join(last, last.c.enrollment_id == Enrollment.id)
-        .where(last.c.number.is_not(None), Enrollment.cohort_id.not_in(cohorts.rehearsals()))
-        .group_by(last.c.number, Enrollment.state)
-    )
-    return {(number, state): learners for number, state, learners in rows}
+    found = Ways(Counter(), Counter())
+    for one in classes[course.id]:
+        *before, last = sorted(numbers[slug] for slug in one.lessons if slug in numbers) or [0]
+        found.went_on.update(dict.fromkeys(before, one.number))
+        found.dropped_off[last] += one.number * one.is_out
+    return found
 
 
-def _on_the_way(
-    number: int | None, rows: Sequence[Row[*tuple[Any, ...]]], ways: Ways
-) -> dict[str, Any]:
+def _on_the_way(number: int | None, ways: Ways) -> dict[str, Any]:
     if number is None:
         return {"went_on": None, "dropped_off": None}
-    stayed = sum(learners for (last, _), learners in ways.items() if last == number)
-    return {
-        "went_on": _sum(rows, "standing") - stayed,
-        "dropped_off": ways.get((number, EnrollmentState.CANCELLED), 0),
-    }
-
-
-def _left_after(session: Session, course_ids: Sequence[int]) -> dict[tuple[int, str], int]:
-    """Of those who unsubscribed: after which lesson. The link in a mail knows only the person, so
-    the last lesson before their leaving counts."""
-    last = (
-        select(
-            Delivery.course_id,
-            Delivery.message_key,
-            func.row_number()
-            .over(
-                partition_by=Delivery.enrollment_id,
-                order_by=(Delivery.settled_at.desc(), Delivery.id.desc()),
-            )
-            .label("place"),
-        )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .where(
-            # By cohort, so that an index leads to those who are gone.
-            Enrollment.cohort_id.in_(_real_cohorts(session, course_ids)),
-            Enrollment.state == EnrollmentState.CANCELLED,
-            Enrollment.reason.in_((enrollment.LEFT, enrollment.TAKEN_OUT)),
-            Delivery.kind == MessageKind.LESSON,
-            Delivery.state == DeliveryState.ACCEPTED,
-            Delivery.settled_at <= Enrollment.ended_at,
-        )
-        .subquery()
-    )
-    rows = session.execute(
-        select(last.c.course_id, last.c.message_key, func.count())
-        .where(last.c.place == 1)
-        .group_by(last.c.course_id, last.c.message_key)
-    )
-    return {(course_id, slug): number for course_id, slug, number in rows}
-
-
-def _real_cohorts(session: Session, course_ids: Sequence[int]) -> Sequence[int]:
-    found = select(Cohort.id).where(Cohort.course_id.in_(course_ids), cohorts.IS_REAL)
-    return session.scalars(found).all()
+    return {"went_on": ways.went_on[number], "dropped_off": ways.dropped_off[number]}

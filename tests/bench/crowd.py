@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from course import delivery, planning
+from course import delivery, planning, reach
 from course.office import Office
-from course.stats import overall
+from course.stats import chosen, deliverability, lessons, overall
 from tests.bench import learners, peak, provider
 from tests.bench.figures import Figure
 from tests.bench.installed import KINDS, NAMES, Installed, build, opened
@@ -58,6 +58,10 @@ class _Crowd:
         yield self._figure("planned and sent", "/s", [rate])
         yield self._figure(f"memory for {self.plan.size:,}", "MB", [megabytes], "≤ 150 MB")
         yield self._figure("stats overview", "ms", [self._ask() for _ in range(self.plan.rounds)])
+        self._sum_up()
+        for name, ask in (("lessons", self._funnel), ("deliverability", self._domains)):
+            asked = [_milliseconds(ask) for _ in range(self.plan.rounds)]
+            yield self._figure(f"stats {name}", "ms", asked)
 
     def _figure(self, what: str, unit: str, samples: list[float], goal: str = "") -> Figure:
         return Figure("crowd", what, unit, samples, goal=goal)
@@ -120,6 +124,20 @@ class _Crowd:
         took = _milliseconds(ask)
         assert sum(one.sent for one in found) == self.plan.crowd + self.were_due
         return took
+
+    def _sum_up(self) -> None:
+        """As the caretaker does it between ticks."""
+        while self.made.database.run(reach.fold):
+            pass
+
+    def _funnel(self) -> None:
+        with self.made.database.reading() as session:
+            assert lessons.funnel(session, chosen(session, None))[0].sent == self.plan.crowd
+
+    def _domains(self) -> None:
+        with self.made.database.reading() as session:
+            live, now = chosen(session, None), learners.NOW + timedelta(days=1)
+            assert deliverability.read(session, live, now, 30).total.sent >= self.plan.crowd
 
     def _send_due(self) -> tuple[float, float]:
         """By `minicourse send due`, a process of its own: its peak in MB, and mails a second from

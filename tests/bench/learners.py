@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from course import brake, cohorts, courses, ledger, rollups
+from course import brake, cohorts, courses, ledger, reach, rollups
 from course.courses import Live
 from course.db import Database, UTCDateTime, is_postgresql
 from course.models import Delivery, Enrollment, Request, Subscriber
@@ -57,7 +57,11 @@ def enroll(database: Database, count: int) -> None:
         course = courses.by_id(session, cohort.course_id)
         _requests(session, course, count)
         _insert(session, Delivery, _accepted(course))
+        first = frozenset([course.curriculum.lessons[0].slug])
+        place = reach.numbered(session, [first])[first]
+        session.execute(update(Enrollment).values(lesson_set_id=place))
         rollups.mend(session, rollups.differences(session))
+        reach.mend(session, reach.differences(session))
     database.dispose()
     _settle_down(database)
 
@@ -135,7 +139,12 @@ def _enrollments(session: Session, cohort_id: int, course_id: int) -> dict[str, 
 
 
 def _requests(session: Session, course: Live, mails: int) -> None:
-    sent = {"revision_id": course.revision_id, "size": _REQUEST_SIZE, "sent_at": CONFIRMED}
+    sent = {
+        "revision_id": course.revision_id,
+        "size": _REQUEST_SIZE,
+        "sent_at": CONFIRMED,
+        "is_summed": True,
+    }
     session.execute(insert(Request), [sent] * -(-mails // _REQUEST_SIZE))
 
 

@@ -68,13 +68,15 @@ def test_a_crowd_is_measured_idle_due_and_sent(tmp_path: Path) -> None:
         "planned and sent",
         "memory for 200",
         "stats overview",
+        "stats lessons",
+        "stats deliverability",
     ]
 
 
 @pytest.mark.e2e
 @pytest.mark.usefixtures("on_the_tests_server")
 def test_so_is_one_on_postgresql(tmp_path: Path) -> None:
-    assert len(names(crowd.measure(ON_A_SERVER, tmp_path, quietly))) == 8
+    assert len(names(crowd.measure(ON_A_SERVER, tmp_path, quietly))) == 10
 
 
 @pytest.mark.e2e
