@@ -25,7 +25,7 @@ COMMANDS = {
     "status": ("status", "One screen: what is going on."),
     "doctor": ("doctor", "Check the set-up and say how to mend it."),
     "stats": ("stats", "How lessons and cohorts do."),
-    "course": ("course", "Courses: write, check, plan, apply, rehearse, foretell."),
+    "course": ("course", "Courses: new, check, timeline, plan, apply, rehearse."),
     "lesson": ("lesson", "Lessons: list, show, preview, test; a sent mail again."),
     "cohort": ("cohort", "Cohorts: create, edit, list, show, open, pause, archive."),
     "subscriber": ("subscriber", "People: add, set, list, show, import, unsubscribe."),
