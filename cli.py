@@ -10,10 +10,14 @@ import importlib
 import os
 import platform
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from course.errors import MinicourseError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name → (module in course.commands, the one line of `--help`); imported only when called.
 COMMANDS = {
@@ -55,6 +59,17 @@ class _LazyGroup(click.Group):
         if _completes():
             importlib.import_module("course.commands.completion").offer_names(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Names alone: whoever presses Tab does not wait for any command to be loaded."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=about)
+            for name, (_, about) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
