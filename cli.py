@@ -12,10 +12,14 @@ import platform
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from course.errors import MinicourseError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name → (module in course.commands, the one line of `--help`); imported only when called.
 COMMANDS = {
@@ -27,7 +31,7 @@ COMMANDS = {
     "status": ("status", "One screen: what is going on."),
     "doctor": ("doctor", "Check the set-up and say how to mend it."),
     "stats": ("stats", "How lessons and cohorts do."),
-    "course": ("course", "Courses: write, check, plan, apply, rehearse, foretell."),
+    "course": ("course", "Courses: new, check, timeline, plan, apply, rehearse."),
     "lesson": ("lesson", "Lessons: list, show, preview, test; a sent mail again."),
     "cohort": ("cohort", "Cohorts: create, edit, list, show, open, pause, archive."),
     "subscriber": ("subscriber", "People: add, set, list, show, import, unsubscribe."),
@@ -57,6 +61,17 @@ class _LazyGroup(click.Group):
         if _completes():
             importlib.import_module("course.commands.completion").offer_names(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Names alone: whoever presses Tab does not wait for any command to be loaded."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=about)
+            for name, (_, about) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -150,6 +150,14 @@ def _check_size(files: Mapping[str, str], where: str) -> None:
         raise CourseError(f"{where or '.'}: more than {MOST_LESSONS} lessons; make two courses")
 
 
+def language_of(files: Mapping[str, str]) -> str | None:
+    """The language that course.toml names; None where that file is no sound one."""
+    try:
+        return _parse_course_file(files, "").language
+    except CourseError:
+        return None
+
+
 def _parse_course_file(files: Mapping[str, str], where: str) -> CourseFile:
     name = f"{where}{COURSE_FILE}"
     if COURSE_FILE not in files:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path
 
-from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME
+from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, language_of
 from course.errors import NotFoundError
 from course.plain_files import Folder, plain_text
 from course.settings import SOURCE_ROOT
@@ -63,15 +63,20 @@ def read_folder(folder: Path, home: Path) -> Source:
     raw = {path.name: plain.read(path) for path in sorted(folder.iterdir()) if _belongs(path)}
     files = {name: plain_text(folder / name, found) for name, found in raw.items()}
     commit = _git_commit(folder, raw)
-    return Source(folder.name, folder, files | read_templates(home), commit)
+    return Source(folder.name, folder, files | read_templates(home, language_of(files)), commit)
 
 
-def read_templates(home: Path) -> dict[str, str]:
-    """The mail templates and texts: the home's own before those that come with the program."""
+def read_templates(home: Path, language: str | None = None) -> dict[str, str]:
+    """The mail templates and the texts of that language, or of each: the home's own before those
+    that come with the program.
+
+    What another language says, or that its file is broken, is nothing to a course that does not
+    speak it.
+    """
     found: dict[str, str] = {}
     for templates in _both(home):
         plain = Folder(templates)
-        for path in _template_files(templates):
+        for path in _template_files(templates, language):
             found[f"templates/{path.relative_to(templates).as_posix()}"] = plain.text(path)
     return found
 
@@ -90,9 +95,11 @@ def _both(home: Path) -> tuple[Path, Path]:
     return SOURCE_ROOT / "templates", home / "templates"
 
 
-def _template_files(templates: Path) -> Iterator[Path]:
+def _template_files(templates: Path, language: str | None) -> Iterator[Path]:
     yield from sorted((templates / "email").rglob("*.j2"))
-    yield from sorted((templates / "texts").glob("*.toml"))
+    # Listed, not opened by name: a language comes from a course's file.
+    texts = sorted((templates / "texts").glob("*.toml"))
+    yield from (path for path in texts if language in (None, path.stem))
 
 
 def _belongs(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """A course's files, read or refused with file and line."""
 
+import shutil
 from datetime import date, time, timedelta
 from pathlib import Path
 
@@ -123,6 +124,19 @@ def test_the_homes_own_templates_come_before_the_programs(tmp_path: Path) -> Non
     templates = sources.read_templates(tmp_path)
     assert templates["templates/email/lesson.txt.j2"] == "mine"
     assert "templates/email/base.html.j2" in templates
+
+
+def test_the_texts_of_another_language_are_nothing_to_a_course(tmp_path: Path) -> None:
+    shutil.copytree(SOURCE_ROOT / "lessons" / "job-search", tmp_path / "lessons" / "job-search")
+    before = sources.read(tmp_path, "job-search")
+    (tmp_path / "templates" / "texts").mkdir(parents=True)
+    (tmp_path / "templates" / "texts" / "de.toml").write_text("bad = [")
+    (tmp_path / "templates" / "texts" / "fr.toml").write_bytes(b"bad = '\xe9'")
+    assert sources.read(tmp_path, "job-search").content_hash == before.content_hash
+    german = f'language = "de"\n{before.files["course.toml"].replace("language =", "# ")}'
+    (tmp_path / "lessons" / "job-search" / "course.toml").write_text(german)
+    texts = [name for name in sources.read(tmp_path, "job-search").files if "/texts/" in name]
+    assert texts == ["templates/texts/de.toml"]
 
 
 def test_days_that_leave_none_to_send_on_are_refused() -> None:

@@ -283,6 +283,19 @@ def write_the_course_of_the_guide(home: Path) -> None:
         (home / name).write_text(text)
 
 
+def test_a_timeline_is_as_the_authors_page_shows_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_the_course_of_the_guide(home)
+    words = ("course", "timeline", "bread", "--signup", "2030-03-29 18:30")
+    (shown,) = (
+        block.text
+        for block in blocks(section(AUTHORING, "Which mail arrives when"))
+        if block.language == "text"
+    )
+    assert run(monkeypatch, capsys, *words).out.endswith(f"\n\n{shown}")
+
+
 def test_an_apply_says_what_the_authors_page_shows(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

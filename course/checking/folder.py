@@ -7,7 +7,7 @@ from pathlib import Path
 from course import sources
 from course.checking.findings import Finding, Rule
 from course.checking.reading import place_of
-from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME
+from course.curriculum import ABOUT_FILE, COURSE_FILE, LESSON_NAME, language_of
 from course.errors import CourseError
 from course.plain_files import Folder, NotPlainError, decoded
 from course.settings import SOURCE_ROOT
@@ -29,15 +29,16 @@ def read(folder: Path, home: Path, where: str) -> tuple[Source, list[Finding]]:
                 files[path.name] = text
         else:
             findings += _ignored(path, where)
+    language = language_of(files)
     try:
-        files |= sources.read_templates(home)
+        files |= sources.read_templates(home, language)
     except CourseError as error:
         file, line, what = place_of(error)
         mend = "Save it as UTF-8."
         if isinstance(error, NotPlainError):
             what, mend = error.what, error.mend
         findings.append(Finding(Rule.UNREADABLE, file, line, what, mend))
-        files |= sources.read_templates(SOURCE_ROOT)
+        files |= sources.read_templates(SOURCE_ROOT, language)
     return Source(folder.resolve().name, folder, files, None), findings
 
 

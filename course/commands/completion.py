@@ -4,6 +4,8 @@ Whoever presses Tab waits for it, and has asked for nothing: names come with few
 database, or not at all.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +26,15 @@ _KINDS = {
     "[COURSE/]LESSON": "lesson",
     "[COURSE/]LESSON|COURSE": "lesson",
     "[COURSE/]NOTE": "note",
+    "[NAME]...": "course",
 }
+# Commands that are about files, which need not be live.
+_OF_FOLDERS = {
+    *("course check", "course plan", "course apply", "course timeline"),
+    *("lesson preview", "lesson test"),
+}
+# A bare ~/.zshrc has not begun zsh's own completion, and then there is no `compdef`.
+_BEGUN = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
 
 
 @click.command()
@@ -46,11 +56,14 @@ def completion(shell: str) -> None:
       zsh    echo 'eval "$(minicourse completion zsh)"' >> ~/.zshrc
       fish   minicourse completion fish \\
                > ~/.config/fish/completions/minicourse.fish
+
+    zsh's own completion is begun where it was not; a compinit of your own stands before that line.
     """
     kind = get_completion_class(shell)
     assert kind is not None
     asked = kind(click.Group(), {}, "minicourse", VARIABLE)
-    click.echo(asked.source_template % asked.source_vars())
+    script = asked.source_template % asked.source_vars()
+    click.echo(script.replace("    compdef ", f"    {_BEGUN}\n    compdef "))
 
 
 def offer_names(command: click.Command) -> None:
@@ -80,15 +93,32 @@ class _Name(click.ParamType[str]):
 
     def shell_complete(
         self,
-        ctx: click.Context,  # noqa: ARG002
+        ctx: click.Context,
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem[Any]]:
-        try:
-            names = _names(self._kind)
-        except Exception:  # no settings, no database, no server: nobody is to hear of it here
-            return []
+        names: dict[str, None] = {}
+        # No settings, no database, no server: nobody is to hear of it here.
+        with suppress(Exception):
+            names |= dict.fromkeys(_names(self._kind))
+        if ctx.command_path.partition(" ")[2] in _OF_FOLDERS:
+            with suppress(Exception):
+                names |= dict.fromkeys(_on_disk(self._kind))
         return [CompletionItem(name) for name in names if name.startswith(incomplete)][:_MOST]
+
+
+def _on_disk(kind: str) -> Iterator[str]:
+    """Courses that lie in `lessons/`, applied or not; or their lessons, by the files' names."""
+    from course.curriculum import LESSON_NAME
+    from course.settings import Settings
+
+    for folder in sorted((Settings.load().home / "lessons").iterdir()):
+        if kind == "course" and folder.is_dir():
+            yield folder.name
+        elif kind == "lesson":
+            files = sorted(path.name for path in folder.glob("*.md"))
+            found = filter(None, map(LESSON_NAME.match, files))
+            yield from (f"{folder.name}/{match[2]}" for match in found)
 
 
 def _names(kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from course.commands.context import load
 from course.exporting import Export, Learner, cells, columns
 from course.rejects import private
 from course.selecting import Selection
+from course.writing import whole
 
 
 @click.command("export")
@@ -96,16 +97,5 @@ def _jsonl(target: IO[str], _fields: list[str]) -> Callable[[list[Learner]], Non
     return write
 
 
-@contextmanager
-def _file(path: Path | None) -> Iterator[IO[str]]:
-    """Where to write: a file stands in its place only when it is complete."""
-    if path is None:
-        yield sys.stdout
-        return
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(part, "w", encoding="utf-8", newline="", opener=private) as target:
-            yield target
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _file(path: Path | None) -> AbstractContextManager[IO[str]]:
+    return whole(path, private) if path else nullcontext(sys.stdout)

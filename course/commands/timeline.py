@@ -2,7 +2,7 @@
 
 import textwrap
 from datetime import UTC, datetime
-from typing import IO
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
@@ -27,6 +27,7 @@ from course.errors import InvalidInputError
 from course.load import Load
 from course.models import Cohort
 from course.timeline import Arrival, Timeline, length
+from course.writing import whole
 
 _DAY = "%a %Y-%m-%d"
 _YEARS = range(1970, 3000)
@@ -40,7 +41,11 @@ _YEARS = range(1970, 3000)
 @click.option("--cohort", metavar="NAME", help="The cohort that they join. Default: a rolling one.")
 @click.option("--live", "is_live", is_flag=True, help="As it is live, not as its files are now.")
 @click.option(
-    "--ics", "file", metavar="FILE", type=click.File("wb"), help="Write a calendar as well."
+    "--ics",
+    "file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write a calendar as well.",
 )
 @click.option(
     "--days", type=click.IntRange(1, 366), help="How many mails leave for all of --cohort a day."
@@ -53,7 +58,7 @@ def timeline(
     hour: str | None,
     cohort: str | None,
     is_live: bool,
-    file: IO[bytes] | None,
+    file: Path | None,
     days: int | None,
     as_json: bool,
 ) -> None:
@@ -78,13 +83,21 @@ def timeline(
         return
     found = _newcomer(context, course, cohort, signup, zone, hour, is_live=is_live)
     if file:
-        file.write(calendar(found, context.now).encode())
+        _write(file, calendar(found, context.now))
     if as_json:
         print_json(found)
     else:
         _print(found)
     if file:
-        say(f"Written: {file.name}")
+        say(f"Written: {file}")
+
+
+def _write(file: Path, text: str) -> None:
+    if str(file) == "-":
+        click.echo(text.encode(), nl=False)
+        return
+    with whole(file) as target:
+        target.write(text)
 
 
 # A newcomer --------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from course.course_file import SLUG
 from course.curriculum import COURSE_FILE
 from course.errors import InvalidInputError, RefusedError
+from course.writing import unwritten
 
 _FILES = Path(__file__).parent / "files"
 _TITLE = '"A New Course"'
@@ -35,13 +37,25 @@ def write(folder: Path, title: str) -> list[Path]:
             f"{folder} is there already, and nothing in it is overwritten. Choose another name, or "
             f"see what it has with: minicourse course check {folder.name}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in files(title.strip()).items():
-        with (folder / name).open("x", encoding="utf-8") as file:
-            file.write(text)
-        written.append(folder / name)
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files(title.strip()).items():
+            written.append(folder / name)
+            with written[-1].open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        _take_back(written, folder)
+        raise unwritten(folder, error) from None
     return written
+
+
+def _take_back(written: list[Path], folder: Path) -> None:
+    """Half a course would stand in the way of the next try."""
+    with suppress(OSError):
+        for path in written:
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def require_slug(slug: str) -> None:

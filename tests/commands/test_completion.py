@@ -52,6 +52,40 @@ def test_words_and_names_are_offered(
     assert found == NAMES
 
 
+def test_a_folder_that_is_not_applied_is_offered_where_files_are_read(
+    world: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minicourse("course", "new", "rye")
+    expected = {
+        "minicourse course check ry": {"rye"},
+        "minicourse course check job-search ry": {"rye"},
+        "minicourse course apply ry": {"rye"},
+        "minicourse lesson preview rye/": {"rye/welcome", "rye/second-step"},
+        "minicourse course publish ry": set(),
+        "minicourse course check job": {"job-search"},
+    }
+    assert {typed: offered(minicourse, monkeypatch, typed) for typed in expected} == expected
+
+
+def test_a_commands_name_is_offered_without_loading_any() -> None:
+    words = (
+        "import cli, sys\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({'sqlalchemy', 'pydantic', 'rich'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=SOURCE_ROOT,
+        env=os.environ
+        | {completion.VARIABLE: "bash_complete", "COMP_WORDS": "minicourse cou", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "plain,course\n\n"
+
+
 @pytest.mark.parametrize(
     "url", ["sqlite:///nowhere.db", "mysql://x/y", "postgresql+psycopg://127.0.0.1:1/none"]
 )
@@ -85,6 +119,10 @@ def test_a_script_is_one_that_its_shell_reads(
     answer = minicourse("completion", shell)
     assert answer.status == 0
     assert f"{completion.VARIABLE}={shell}_complete" in answer.out
+    if shell == "zsh":
+        guard, _, register = answer.out.partition("compdef _minicourse")
+        assert "autoload -Uz compinit && compinit }" in guard.splitlines()[-2]
+        assert register
     if program := shutil.which(shell):
         script = tmp_path / "script"
         script.write_text(answer.out)

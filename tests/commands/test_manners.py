@@ -100,6 +100,14 @@ def town(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
     return world
 
 
+def test_what_the_first_help_names_of_a_group_is_there() -> None:
+    for name, (_, about) in cli.COMMANDS.items():
+        group = COMMANDS[name]
+        listed = about.partition(": ")[2].rstrip(".").partition(";")[0].split(", ")
+        if isinstance(group, click.Group) and listed != [""]:
+            assert set(listed) <= set(group.commands), about
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example_of_itself(
     name: str, minicourse: Minicourse

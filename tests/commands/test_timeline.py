@@ -264,6 +264,19 @@ def test_a_file_that_cannot_be_written_is_named(minicourse: Minicourse) -> None:
     assert "nowhere/at/all.ics" in answer.err
 
 
+def test_a_calendar_that_found_no_room_is_not_called_written(
+    tmp_path: Path, minicourse: Minicourse
+) -> None:
+    file = tmp_path / "all.ics"
+    file.write_text("former")
+    (tmp_path / "all.ics.part").symlink_to("/dev/full")
+    answer = minicourse("course", "timeline", "job-search", "--ics", str(file))
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith(f"Error: Cannot write {file}: No space left")
+    assert "Written" not in answer.err
+    assert file.read_text() == "former"
+
+
 def test_days_that_leave_none_to_send_on_are_named(world: World, minicourse: Minicourse) -> None:
     days = [f'"{START.date() + timedelta(days=number)}"' for number in range(400)]
     edit(world, "course.toml", "skip_dates = []", f"skip_dates = [{', '.join(days)}]")
