@@ -18,7 +18,7 @@ from course.provider_lists import ProviderLists
 log = logging.getLogger(__name__)
 
 _DAY_SECONDS, _MINUTE_SECONDS = 86_400.0, 60.0
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _AT_ONCE = 100
 # Within a look: a tick waits for it.
 _STEPS, _LIFTS, _DEADLINE_SECONDS = 10, 5, 5.0
@@ -30,6 +30,7 @@ class Caretaker:
 
     office: Office
     _tidied_at: float | None = None
+    _tidied_for: datetime | None = None  # course time
     _folded_at: float | None = None
     _refused_at: float | None = None
     _reminded_at: datetime | None = None  # course time, which a rehearsal may move by days
@@ -44,8 +45,15 @@ class Caretaker:
         course_time = self.office.clock.now()
         if self._reminded_at is None or abs(course_time - self._reminded_at) >= _HOUR:
             self._remind(course_time)
-        if self._tidied_at is None or now - self._tidied_at >= _DAY_SECONDS:
+        if self._is_untidy(course_time, now):
             self._tidy(course_time, now)
+
+    def _is_untidy(self, course_time: datetime, now: float) -> bool:
+        """A day has passed, for the machine or for the course."""
+        if self._tidied_at is None or self._tidied_for is None:
+            return True
+        is_over = abs(course_time - self._tidied_for) >= _DAY
+        return is_over or now - self._tidied_at >= _DAY_SECONDS
 
     def _tidy(self, course_time: datetime, now: float) -> None:
         """Once a day, in as many looks as it takes."""
@@ -60,7 +68,7 @@ class Caretaker:
             )
         for _ in range(_STEPS):
             if next(self._steps, None) is None:
-                self._steps, self._tidied_at = None, now
+                self._steps, self._tidied_at, self._tidied_for = None, now, course_time
                 return
 
     def _fold(self, now: float) -> None:

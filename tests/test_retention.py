@@ -105,17 +105,24 @@ def test_a_time_that_is_too_short_or_none_is_refused(world: World, days: object)
 # The scheduler -----------------------------------------------------------------------------------
 
 
-def test_the_scheduler_removes_them_once_a_day(world: World) -> None:
+@pytest.mark.parametrize("whose", ["course", "machine"])
+def test_the_scheduler_removes_them_once_a_day(world: World, whose: str) -> None:
     caretaker = Caretaker(world.office)
     told(world)
     world.pass_time(days=366)
     caretaker.look()
     assert events(world) == 0
     hear(world, world.rows()[0].id, "open")
-    world.pass_time(days=366)
+    world.pass_time(days=364, hours=12)
+    caretaker.look()
+    assert events(world) == 1, "it is not a year old"
+    world.pass_time(hours=13)
     caretaker.look()
     assert events(world) == 1, "it has looked today"
-    world.clock.boot += 86_401
+    if whose == "course":
+        world.pass_time(hours=11)
+    else:
+        world.clock.boot += 86_401
     caretaker.look()
     assert events(world) == 0
 
