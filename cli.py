@@ -162,7 +162,7 @@ def _in_one_line(error: Exception) -> str | None:
 
 def _of_file(error: OSError) -> str:
     """A file or folder that somebody named, or that lies in what they named."""
-    path = os.fsdecode(error.filename).removesuffix(".part")  # what stands there until it is whole
+    path = os.fsdecode(error.filename)
     folder = shlex.quote(str(Path(path).parent))
     step = {
         errno.ENOENT: f"See that its folder is there: ls -ld {folder}",

@@ -67,16 +67,16 @@ class Edit:
 
 def count_reached(session: Session, edit: Edit, now: datetime) -> int:
     """How many lessons that wait would come at another time by this edit."""
-    return sum(_size(moves) for moves in _reached(session, edit, now))
+    return sum(_size(moves) for moves in _touched(session, edit, now))
 
 
 def follow(session: Session, edit: Edit, now: datetime) -> int:
     """After an edit of the course, as `retime`, for whomever it gives other days or hours: who
     chose an hour, or whose cohort has its own, keeps it. Returns how many move."""
-    return sum(_move(session, moves) for moves in _reached(session, edit, now))
+    return sum(_move(session, moves) for moves in _touched(session, edit, now))
 
 
-def _reached(session: Session, edit: Edit, now: datetime) -> Iterator[_Moves]:
+def _touched(session: Session, edit: Edit, now: datetime) -> Iterator[_Moves]:
     """Some at a time; none are looked for where every lesson keeps its days and hours."""
     if not edit.is_of_time:
         return

@@ -5,8 +5,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from course.errors import RefusedError
-
 
 @contextmanager
 def whole(path: Path, opener: Callable[[str, int], int] | None = None) -> Iterator[TextIO]:
@@ -23,8 +21,6 @@ def whole(path: Path, opener: Callable[[str, int], int] | None = None) -> Iterat
             part.unlink()
 
 
-def unwritten(path: Path, error: OSError) -> RefusedError:
-    """Said of the file that was asked for, whatever it was called on the way."""
-    return RefusedError(
-        f"Cannot write {path}: {error.strerror}. Mend that, or choose another place."
-    )
+def unwritten(path: Path, error: OSError) -> OSError:
+    """The same, said of the file that was asked for, whatever it was called on the way."""
+    return OSError(error.errno, error.strerror, str(path))
