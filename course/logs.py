@@ -18,6 +18,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from course.people import hash_within, mask_within
+from course.processes import FOR_MACHINES
 from course.settings import Settings
 from course.urls import secrets_of
 
@@ -27,7 +28,7 @@ _HIDDEN = "[secret]"
 _OURS = ("course", "scheduler")
 # A line for each request and each post of events. On a terminal the scheduler's one line for each
 # look says the same in words; these come there with LOG_LEVEL=debug.
-_FOR_MACHINES = ("course.batch", "course.web.hooks")
+_OF_REQUESTS = ("course.batch", "course.web.hooks")
 
 
 def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> None:
@@ -36,6 +37,7 @@ def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> No
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(process, settings, is_terminal=stream.isatty()))
+    handler.name = None if stream.isatty() else FOR_MACHINES
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old.formatter, ProcessorFormatter):
@@ -48,7 +50,7 @@ def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> No
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
     is_chatty = stream.isatty() and level == logging.INFO
-    for name in _FOR_MACHINES:
+    for name in _OF_REQUESTS:
         logging.getLogger(name).setLevel(logging.WARNING if is_chatty else logging.NOTSET)
 
 
