@@ -17,13 +17,14 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from course.people import hash_within, mask_within
+from course.people import harmless, hash_within, mask_within
 from course.processes import FOR_MACHINES
 from course.settings import Settings
 from course.urls import secrets_of
 
 # Set by `--show-pii`, for this process and for those that it starts.
 SHOW_PII = "MINICOURSE_SHOW_PII"
+_OF_LINES = ("exception", "stack")
 _HIDDEN = "[secret]"
 _OURS = ("course", "scheduler")
 # A line for each request and each post of events. On a terminal the scheduler's one line for each
@@ -59,7 +60,13 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
 
     def private(_logger: object, _method: str, line: EventDict) -> EventDict:
         # Another handler may have left the text as `message`; it is the event.
-        return {name: _each(value, keep) for name, value in line.items() if name != "message"}
+        kept = {name: _each(value, keep) for name, value in line.items() if name != "message"}
+        if not is_terminal:  # JSON writes what a terminal would obey as escapes
+            return kept
+        return {
+            name: _each(value, harmless if name in _OF_LINES else _one_line)
+            for name, value in kept.items()
+        }
 
     def named(_logger: object, _method: str, line: EventDict) -> EventDict:
         if is_terminal:
@@ -92,6 +99,11 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
             render,
         ],
     )
+
+
+def _one_line(text: str) -> str:
+    """So that no value looks like a line of its own."""
+    return harmless(text).replace("\n", " ")
 
 
 def _to_json(_logger: object, _method: str, line: EventDict) -> str:

@@ -240,3 +240,21 @@ def test_what_a_process_says_is_a_line_of_its_log_where_a_machine_reads(
         (line,) = lines(written)
         assert line["event"].startswith("Sandbox: mail goes to ")
         assert not said
+
+
+def test_a_terminal_obeys_no_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    set_up(world, stream)
+    evil = "Kim\x1b[2J\x1b]0;evil\x07\nFAKE line \u202e\x9b1m"
+    log = logging.getLogger("course.anything")
+    log.warning("name %s", evil, extra={"whom": [evil], "x": {evil: evil}})
+    (said,) = stream.getvalue().splitlines()
+    assert said.isprintable()
+    assert "Kim [2J ]0;evil FAKE line" in " ".join(said.split())
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        log.exception("failed")
+    assert "Traceback" in stream.getvalue()
+    assert stream.getvalue().replace("\n", "").isprintable()
