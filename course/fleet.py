@@ -169,6 +169,7 @@ def run_worker(flags: Sequence[str]) -> None:
             "one, schedulers send by themselves: minicourse scheduler"
         )
     app = make_app(here.settings)
+    logs.set_up("worker", here.settings)
     require_sandbox(here.settings)
     _ = here.office  # everything that may be wrong is said before the first hint is taken
     here.close()  # each child opens its own database, after its fork

@@ -17,17 +17,19 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from course.people import hash_within, mask_within
+from course.people import harmless, hash_within, mask_within
+from course.processes import FOR_MACHINES
 from course.settings import Settings
 from course.urls import secrets_of
 
 # Set by `--show-pii`, for this process and for those that it starts.
 SHOW_PII = "MINICOURSE_SHOW_PII"
+_OF_LINES = ("exception", "stack")
 _HIDDEN = "[secret]"
 _OURS = ("course", "scheduler")
 # A line for each request and each post of events. On a terminal the scheduler's one line for each
 # look says the same in words; these come there with LOG_LEVEL=debug.
-_FOR_MACHINES = ("course.batch", "course.web.hooks")
+_OF_REQUESTS = ("course.batch", "course.web.hooks")
 
 
 def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> None:
@@ -36,6 +38,7 @@ def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> No
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(process, settings, is_terminal=stream.isatty()))
+    handler.name = None if stream.isatty() else FOR_MACHINES
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old.formatter, ProcessorFormatter):
@@ -48,7 +51,7 @@ def set_up(process: str, settings: Settings, stream: TextIO | None = None) -> No
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
     is_chatty = stream.isatty() and level == logging.INFO
-    for name in _FOR_MACHINES:
+    for name in _OF_REQUESTS:
         logging.getLogger(name).setLevel(logging.WARNING if is_chatty else logging.NOTSET)
 
 
@@ -57,7 +60,13 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
 
     def private(_logger: object, _method: str, line: EventDict) -> EventDict:
         # Another handler may have left the text as `message`; it is the event.
-        return {name: _each(value, keep) for name, value in line.items() if name != "message"}
+        kept = {name: _each(value, keep) for name, value in line.items() if name != "message"}
+        if not is_terminal:  # JSON writes what a terminal would obey as escapes
+            return kept
+        return {
+            name: _each(value, harmless if name in _OF_LINES else _one_line)
+            for name, value in kept.items()
+        }
 
     def named(_logger: object, _method: str, line: EventDict) -> EventDict:
         if is_terminal:
@@ -90,6 +99,11 @@ def _formatter(process: str, settings: Settings, *, is_terminal: bool) -> loggin
             render,
         ],
     )
+
+
+def _one_line(text: str) -> str:
+    """So that no value looks like a line of its own."""
+    return harmless(text).replace("\n", " ")
 
 
 def _to_json(_logger: object, _method: str, line: EventDict) -> str:

@@ -20,7 +20,7 @@ from course import audit, copies, holds, installation, ledger
 from course.db import Database, Standing, is_postgresql, migrate, real_now, refusal, shown, standing
 from course.errors import RefusedError
 from course.keys import Keys
-from course.models import Base, Delivery, Identity, Installation
+from course.models import Base, Delivery, Hold, Identity, Installation
 from course.settings import Settings
 from course.states import DeliveryState, HoldKind
 
@@ -110,8 +110,8 @@ def begin(order: Order, source: Database, target: Database) -> int:
 
     def hold(session: Session) -> int:
         why = (
-            f"moved to {shown(order.target)}: mails leave from there. Release it only where that "
-            "copy never sends"
+            f"being moved to {shown(order.target)} by db copy; broken off, the same command goes "
+            "on. Release it only where that copy never sends"
         )
         placed = holds.place(
             session, holds.Scope(), HoldKind.COPY, why=why, who=order.who, now=order.now
@@ -174,6 +174,7 @@ def finish(
     hears of each row twice."""
     with source.writing() as locked:
         _lock(locked)
+        _say_moved(locked, order, hold_id)
         for table in tables():
             _make_equal(locked, target, table, _plain(table), told)
         for table in reversed(tables()):
@@ -185,6 +186,15 @@ def finish(
         with target.writing() as session:
             _bring_to_life(session, locked, order, hold_id)
     return found
+
+
+def _say_moved(session: Session, order: Order, hold_id: int) -> None:
+    """For who looks at the source later: true from the moment of the commit."""
+    session.get_one(Hold, hold_id).why = (
+        f"moved to {shown(order.target)}: mails leave from there. Release it only where that copy "
+        "never sends"
+    )
+    session.flush()
 
 
 def _lock(session: Session) -> None:

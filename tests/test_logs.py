@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from course import delivery, logs
 from course.answers import judge
+from course.commands import context
 from course.mailer import Mailer
 from course.models import Delivery, Request
 from course.people import email_hash
@@ -222,3 +223,38 @@ def test_what_libraries_say_at_debug_stays_away(world: World) -> None:
         logging.getLogger(name).info("of note")
     logging.getLogger("course.anything").debug("ours")
     assert [line["event"] for line in lines(stream)] == ["of note"] * 3 + ["ours"]
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_what_a_process_says_is_a_line_of_its_log_where_a_machine_reads(
+    world: World, capsys: pytest.CaptureFixture[str], stream: type[io.StringIO]
+) -> None:
+    written = stream()
+    set_up(world, written, log_level="info")
+    context.announce_mode(world.settings)
+    said = capsys.readouterr().err
+    if written.isatty():
+        assert said.startswith("Sandbox: mail goes to ")
+        assert not written.getvalue()
+    else:
+        (line,) = lines(written)
+        assert line["event"].startswith("Sandbox: mail goes to ")
+        assert not said
+
+
+def test_a_terminal_obeys_no_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    set_up(world, stream)
+    evil = "Kim\x1b[2J\x1b]0;evil\x07\nFAKE line \u202e\x9b1m"
+    log = logging.getLogger("course.anything")
+    log.warning("name %s", evil, extra={"whom": [evil], "x": {evil: evil}})
+    (said,) = stream.getvalue().splitlines()
+    assert said.isprintable()
+    assert "Kim [2J ]0;evil FAKE line" in " ".join(said.split())
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        log.exception("failed")
+    assert "Traceback" in stream.getvalue()
+    assert stream.getvalue().replace("\n", "").isprintable()

@@ -1,6 +1,7 @@
 """What commands share: the settings, the database, the clock, and how results are printed."""
 
 import getpass
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from course.db import Database, open_database
 from course.errors import InvalidInputError
 from course.notation import parse_hour, parse_zone
 from course.people import harmless
+from course.processes import FOR_MACHINES
 from course.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,8 +133,12 @@ def known_hour(text: str | None) -> time | None:
 
 
 def say(text: str) -> None:
-    """Chatter: for people, on stderr."""
-    click.echo(harmless(text), err=True)
+    """Chatter: for people, on stderr. What a process says there for a machine is in lines of one
+    kind, and so it is one of them."""
+    if any(handler.name == FOR_MACHINES for handler in logging.getLogger().handlers):
+        logging.getLogger("course.said").info("%s", text)
+    else:
+        click.echo(harmless(text), err=True)
 
 
 def announce_mode(settings: Settings) -> None:

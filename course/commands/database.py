@@ -24,7 +24,7 @@ from course.commands.context import (
     say,
 )
 from course.commands.setup import tell_copy
-from course.db import Database, opened, require_there, shown
+from course.db import Database, opened, require_there, shown, standing
 from course.keys import keys_of
 from course.processes.alone import alone_in
 from course.restoring import Order, Restored
@@ -188,6 +188,8 @@ def copy_(source: str, target: str, dry_run: bool, as_json: bool) -> None:
     there = here.model_copy(update={"database_url": target})
     order = relocating.Order(here, there, getpass.getuser(), clock.now())
     require_there(here)
+    with opened(here) as from_:
+        standing(from_)  # before the other is opened, which would be blamed for this one
     with opened(here) as from_, opened(there) as to:
         if dry_run:
             _preview_move(order, from_, to, as_json)
@@ -209,14 +211,15 @@ def _move(order: relocating.Order, from_: Database, to: Database, as_json: bool)
     relocating.require_possible(order, from_, to)
     hold = relocating.begin(order, from_, to)
     say(f"Held: nothing leaves from {shown(order.source)} any more.")
-    while count := relocating.under_way(order, from_):
-        say(f"Still on the way: {counted(count, 'mail')}; waiting for the end.")
-        time.sleep(_BREATH_SECONDS)
-    with bar("Copying", lambda: sum(relocating.count(from_).values())) as seen:
-        relocating.copy(from_, to, seen.advance)
-    say("Comparing every row, while the source takes nothing new …")
-    with bar("Comparing", lambda: 2 * sum(relocating.count(from_).values())) as seen:
-        same = relocating.finish(order, from_, to, hold, seen.advance)
+    try:
+        same = _copied(order, from_, to, hold)
+    except KeyboardInterrupt:
+        say(
+            f"\nBroken off: {shown(order.source)} stays held, and {shown(order.target)} is no "
+            "copy yet; neither sends. Run the same command again, and it goes on. To stay with "
+            f"the old one: minicourse send release {hold}"
+        )
+        raise
     if as_json:
         found = {"from": shown(order.source), "to": shown(order.target), "source_hold": hold}
         print_json(found | {"tables": same})
@@ -227,6 +230,19 @@ def _move(order: relocating.Order, from_: Database, to: Database, as_json: bool)
     )
     click.echo(f"Moved to {shown(order.target)}.")
     _say_what_next(order)
+
+
+def _copied(
+    order: relocating.Order, from_: Database, to: Database, hold: int
+) -> list[relocating.Same]:
+    while count := relocating.under_way(order, from_):
+        say(f"Still on the way: {counted(count, 'mail')}; waiting for the end.")
+        time.sleep(_BREATH_SECONDS)
+    with bar("Copying", lambda: sum(relocating.count(from_).values())) as seen:
+        relocating.copy(from_, to, seen.advance)
+    say("Comparing every row, while the source takes nothing new …")
+    with bar("Comparing", lambda: 2 * sum(relocating.count(from_).values())) as seen:
+        return relocating.finish(order, from_, to, hold, seen.advance)
 
 
 def _say_what_next(order: relocating.Order) -> None:

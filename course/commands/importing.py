@@ -37,6 +37,7 @@ from course.rejects import Rejects, beside
 from course.sheets import Bad, Item, Reading, Sheet, lesson_at, opened
 from course.starting import zone_of
 from course.timing import local_date
+from course.wording import counted
 
 # SQLite lets nobody queue: who waits looks again, at first every 25 ms. A turn that is longer than
 # that is one that nobody misses.
@@ -307,24 +308,40 @@ def _preview(job: _Job) -> Telling:
 
 
 def _import(job: _Job, keeps: Path, *, is_told: bool) -> Telling:
+    """What was done before somebody presses Ctrl-C is done, and they are told."""
+    found: Telling | None = None
+    try:
+        with (
+            _walk(job, "Importing", dry_run=False, is_told=is_told) as walk,
+            Rejects(keeps, walk.sheet.header) as rejects,
+        ):
+            found = walk.found
+            _take_all(walk, rejects)
+            found.rejects = keeps if rejects.is_written else None
+            return found
+    except KeyboardInterrupt:
+        if found is not None:
+            say(
+                f"\nBroken off after {counted(found.taken.people, 'person', 'people')} of "
+                f"{job.file.name}. Run the same command again, and it goes on: who is there "
+                "already is passed over."
+            )
+        raise
+
+
+def _take_all(walk: _Walk, rejects: Rejects) -> None:
     """A few hundred at a time; on SQLite, where all others wait meanwhile, for a moment each."""
-    turns = _Turns() if job.context.database.is_sqlite else None
-    with (
-        _walk(job, "Importing", dry_run=False, is_told=is_told) as walk,
-        Rejects(keeps, walk.sheet.header) as rejects,
-    ):
-        walk.size = importing.LEAST if turns else importing.MOST
-        for batch in walk.batches():
-            rejects.write(item for item in batch if isinstance(item, Bad))
-            if turns:
-                turns.end()
-            some, worked = _take(job, batch)
-            walk.found.taken += some
-            if turns:
-                turns.begin()
-                walk.size = importing.next_size(len(batch) or walk.size, worked)
-        walk.found.rejects = keeps if rejects.is_written else None
-        return walk.found
+    turns = _Turns() if walk.job.context.database.is_sqlite else None
+    walk.size = importing.LEAST if turns else importing.MOST
+    for batch in walk.batches():
+        rejects.write(item for item in batch if isinstance(item, Bad))
+        if turns:
+            turns.end()
+        some, worked = _take(walk.job, batch)
+        walk.found.taken += some
+        if turns:
+            turns.begin()
+            walk.size = importing.next_size(len(batch) or walk.size, worked)
 
 
 class _Turns:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from course import installation
+from course import installation, logs
 from course.commands import context
 from course.commands.context import say
 from course.errors import ModeError
@@ -52,6 +52,7 @@ def web(host: str, port: int | None, announced: bool) -> None:
     here.database.dispose()  # checked; the server opens its own
     port = port or web_port(here.settings)
     ports.require_free(host, port, "Choose another: minicourse web --port PORT")
+    logs.set_up("web", here.settings)
     if not announced:
         announce_web(here.settings, host, port)
         context.announce_mode(here.settings)
@@ -122,6 +123,7 @@ def sandbox(port: int | None, announced: bool) -> None:
     os.environ.setdefault("MINICOURSE_SANDBOX_STORE", str(_store(here.settings)))
     os.environ.setdefault("MINICOURSE_SANDBOX_WEBHOOK_URL", webhook(web_port(here.settings)))
     os.environ["MINICOURSE_SANDBOX_PRIVATE_KEY"] = private_key
+    logs.set_up("sandbox", here.settings)
     if not announced:
         say(f"Inbox: http://127.0.0.1:{port} (nothing leaves this machine)")
 

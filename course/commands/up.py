@@ -43,10 +43,11 @@ def up(host: str, port: int | None) -> None:
 
 def _run(settings: Settings, host: str, port: int) -> None:
     _require_free(settings, host, port)
+    logs.set_up("up", settings)
     if settings.database_path is not None:
         settings, made = make_ready(settings, Clock(settings.clock_file).now())
+        logs.set_up("up", settings)  # with the keys that were made
         tell(settings, made)
-    logs.set_up("up", settings)
     context.load().database.dispose()  # checked once here, in place of once in each child
     _announce(settings)
     stop = SignalledStop()

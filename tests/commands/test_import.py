@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from course import courses, sources
+from course import courses, importing, sources
 from course.db import Database
 from course.enrollment import Scope
-from course.importing import LEAST, MOST, TRANSACTION_SECONDS, next_size
+from course.importing import LEAST, MOST, TRANSACTION_SECONDS, Taken, next_size
 from course.models import Audit, Consent, Enrollment, Installation, Subscriber, Suppression, Tag
 from tests.commands.conftest import Minicourse
 from tests.terminal import Answer
@@ -458,3 +458,28 @@ def test_what_is_no_text_is_not_shown(world: World, minicourse: Minicourse, tmp_
     assert answer.err == (
         "Error: The first line is no text; save the list as CSV, and import that\n"
     )
+
+
+def test_who_breaks_it_off_hears_how_far_it_came_and_that_it_goes_on(
+    world: World, minicourse: Minicourse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("email\n" + "".join(f"p{number}@example.com\n" for number in range(1000)))
+    take, calls = importing.take, iter(range(3))
+
+    def broken_off(*given: Any) -> Taken:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return take(*given)
+
+    words = ("subscriber", "import", str(file), "--cohort", "evergreen", "--yes")
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "take", broken_off)
+        answer = minicourse(*words)
+    assert answer.status == 1
+    with world.database.reading() as session:
+        done = session.scalar(select(func.count(Subscriber.id)))
+    assert done
+    assert f"Broken off after {done} people of people.csv. Run the same command" in answer.err
+    again = json.loads(minicourse(*words, "--json").out)["taken"]
+    assert (again["asked"], again["already"]) == (1000 - done, done)
