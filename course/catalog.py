@@ -33,9 +33,12 @@ class CourseLine:
     changes_not_live: bool
 
 
-def listing(session: Session, sources: Sequence[Source]) -> list[CourseLine]:
-    """The courses in the database, then the folders that are not in it yet."""
-    waiting = courses.waiting_changes(session, sources)
+def listing(
+    session: Session, sources: Sequence[Source], unread: Iterable[str] = ()
+) -> list[CourseLine]:
+    """The courses in the database, then the folders that are not in it yet; those that cannot be
+    read are not live as they are."""
+    waiting = [*courses.waiting_changes(session, sources), *unread]
     learners = _learners(session)
     live = courses.all_live(session)
     known = {course.slug for course in live}

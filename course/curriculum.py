@@ -161,7 +161,7 @@ def language_of(files: Mapping[str, str]) -> str | None:
 def _parse_course_file(files: Mapping[str, str], where: str) -> CourseFile:
     name = f"{where}{COURSE_FILE}"
     if COURSE_FILE not in files:
-        raise CourseError(f"{name}: is missing; begin with: minicourse course new")
+        raise CourseError(f"{name}: is missing; copy one from: minicourse course new NAME")
     text = files[COURSE_FILE]
     try:
         data = tomllib.loads(text)

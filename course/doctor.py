@@ -1,6 +1,7 @@
 """A look at the whole set-up: each check says what it saw, or what is wrong and how to mend it."""
 
 import difflib
+import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,17 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from course import broker, courses, installation, outside, readiness, rendering, sources, watch
+from course import (
+    broker,
+    courses,
+    installation,
+    outside,
+    readiness,
+    rendering,
+    sources,
+    watch,
+    webhooks,
+)
 from course.clock import Clock
 from course.db import Database, open_database, real_now, shown
 from course.errors import CourseError, MinicourseError
@@ -72,6 +83,15 @@ def _unknown_names(settings: Settings) -> Iterator[Check]:
         hint = f"; did you mean {near[0]}?" if near else ""
         where = settings.home / ".env"
         yield Check("settings", f"{name} in {where} is no setting{hint}", f"Mend it in {where}")
+    for name, meant in Settings.misspelt_names(os.environ).items():
+        said = f"{name} in the environment is no setting; did you mean {meant}?"
+        yield Check("settings", said, f"Write {meant} in its place")
+    for said in Settings.passed_over(settings.home):
+        yield Check("settings", said, "Write a line for each setting, like NAME=value")
+    for key in settings.sendgrid_webhook_public_key:
+        if not webhooks.is_key(key):
+            said = f"SENDGRID_WEBHOOK_PUBLIC_KEY: {key!r} is no key: events would be refused"
+            yield Check("settings", said, "Copy it whole from SendGrid's page of the event webhook")
 
 
 def _courses(settings: Settings) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """Settings: from the environment, else from `.env` in the home; read once, typed, all problems
 reported together, secrets absent from `repr`."""
 
+import difflib
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -8,11 +9,12 @@ from datetime import timedelta
 from io import StringIO
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -71,6 +73,10 @@ def checked_database_url(value: str) -> str:
             return value
     except ArgumentError:
         pass
+    except ValueError:
+        raise ValueError(
+            "its port is no number; write it like postgresql+psycopg://NAME@HOST:5432/DATABASE"
+        ) from None
     scheme = value.partition(":")[0]
     raise ValueError(f"{scheme!r} is not sqlite:///FILE or postgresql+psycopg://…")
 
@@ -317,6 +323,31 @@ class Settings(BaseSettings):
         known |= {f"{name}_FILE" for name in known}
         return sorted(set(_read_dotenv(home / ".env")[0]) - known)
 
+    @classmethod
+    def misspelt_names(cls, environment: Iterable[str]) -> dict[str, str]:
+        """Names in the environment that are nearly a setting's, each with the one that is meant."""
+        known = {_variable(field) for field in cls.model_fields if field != "home"}
+        known |= {f"{name}_FILE" for name in known} | {"MINICOURSE_HOME"}
+        near = {
+            name: difflib.get_close_matches(name, known, 1, cutoff=0.9)
+            for name in sorted(set(environment) - known)
+        }
+        return {name: found[0] for name, found in near.items() if found}
+
+    @classmethod
+    def passed_over(cls, home: Path) -> list[str]:
+        """What of `.env` sets nothing, though it is no fault: a folder, a name without `=`."""
+        path = home / ".env"
+        if path.is_dir():
+            return [f"{path} is a folder, and nothing is read from it"]
+        if not path.is_file():
+            return []
+        return [
+            f"{path}:{line.original.line}: {line.key} has no =, and sets nothing"
+            for line in parse_stream(StringIO(path.read_text(encoding="utf-8")))
+            if line.key and line.value is None
+        ]
+
     def _faults(self) -> list[str]:
         problems = []
         embedded = self.database_path is not None
@@ -419,7 +450,28 @@ def _read_files(
 
 
 def _problem(item: Any) -> str:
-    return f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+    field = str(item["loc"][0])
+    return f"{field.upper()}: {_said(item, Settings.model_fields.get(field))}"
+
+
+def _said(item: Any, field: FieldInfo | None) -> str:
+    """What was written, and what may be; a fault of a rule of ours says that itself."""
+    if field is not None and item["type"] == "literal_error":
+        return f"{item['input']!r} is none of {', '.join(get_args(field.annotation))}"
+    if field is not None and field.annotation in (int, float) and item["type"] != "value_error":
+        return f"{item['input']!r} is no {_number(field)}"
+    said: str = item["msg"].removeprefix("Value error, ")
+    return said
+
+
+def _number(field: FieldInfo) -> str:
+    words = {"Gt": "above", "Ge": "from", "Le": "to"}
+    bounds = [
+        f" {words[name]} {getattr(one, name.lower())}"
+        for one in field.metadata
+        if (name := type(one).__name__) in words
+    ]
+    return f"{'whole ' if field.annotation is int else ''}number{''.join(bounds)}"
 
 
 def _report(problems: list[str], home: Path) -> str:

@@ -4,7 +4,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
@@ -22,9 +22,6 @@ class Signed:
 
     subject: int
     made_at: datetime
-
-    def is_older_than(self, days: int, now: datetime) -> bool:
-        return now - self.made_at > timedelta(days=days)
 
 
 def sign(purpose: str, subject: int, now: datetime, keys: Sequence[str]) -> str:

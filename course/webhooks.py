@@ -114,6 +114,11 @@ def _signed_by(key: EllipticCurvePublicKey, signature: bytes, signed: bytes) -> 
 
 
 @lru_cache(maxsize=16)
+def is_key(text: str) -> bool:
+    """Whether signatures can be told by it."""
+    return _public_key(text) is not None
+
+
 def _public_key(text: str) -> EllipticCurvePublicKey | None:
     try:
         key = load_der_public_key(base64.b64decode("".join(text.split()), validate=True))

@@ -6,7 +6,10 @@ from typing import Any
 from course.account import EVENTS, AccountError, Domain, Record, Webhook
 from course.outside import Page, UnreachableError
 
-KEY = "MFkw-public"
+KEY = (  # of a pair whose other half nobody has
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEtajFz6XzsqHnAPW4zprTyKI2px"
+    "VS4e3ysB0XUWfhG3edY95xhXkZrGY7ZgPithDznVYtWfE3PaJBnN8Mq0B5LA=="
+)
 
 
 def records(*, valid: bool = True) -> tuple[Record, ...]:

@@ -28,8 +28,9 @@ What takes a while shows a bar on a terminal, and nothing when its stderr is pip
 | Exit status | Meaning | What to do |
 |---|---|---|
 | 0 | Done, or nothing to do. | – |
-| 1 | It failed, and said why in one line that begins with `Error:`; or you said \
-no, or pressed Ctrl-C. | The line names the next step. |
+| 1 | It failed, and said why in one line that begins with `Error:` (several \
+wrong settings have a line each below it); or you said no, \
+or pressed Ctrl-C. | The line names the next step. |
 | 2 | The command was not written as its help says. Nothing was done. | Look at `--help`. |
 | 3 | It worked, and found something that needs you: `status`, `doctor`, `live`, \
 `course check`, `note check`, `db check`, `db restore`. | Read what it printed. |

@@ -238,6 +238,21 @@ def test_a_sound_set_up_has_no_findings_and_exits_0(
     assert f"{sound_home}/minicourse.db" in answer.out
 
 
+def test_settings_without_effect_are_told(
+    sound_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sound_home / ".env").write_text("MAIL_FROM\nSENDGRID_WEBHOOK_PUBLIC_KEY=foo\n")
+    (sound_home / ".env").chmod(0o600)
+    monkeypatch.setenv("SENDGRID_APIKEY", "x")
+    answer = run(monkeypatch, capsys, "doctor", "--json")
+    checks = orjson.loads(answer.out)
+    told = [check["found"] for check in checks if not check["ok"]]
+    assert len(told) == 3
+    assert "did you mean SENDGRID_API_KEY?" in told[0]
+    assert ".env:1: MAIL_FROM has no =" in told[1]
+    assert "'foo' is no key" in told[2]
+
+
 def test_findings_exit_3_and_several_are_told_at_once(
     sound_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,41 @@ def test_all_faults_are_told_at_once(home: Path) -> None:
         assert part in told
 
 
+def test_what_is_no_number_and_no_choice_is_named_with_what_is(home: Path) -> None:
+    (home / ".env").write_text(
+        "UNKNOWN_POLICY=foo\nTICK_SECONDS=-1\nLEASE_SECONDS=soon\nCALLS_IN_FLIGHT=0\n"
+        "LOG_LEVEL=loud\nDATABASE_URL=postgresql+psycopg://u:secret@h:xx/d\n"
+    )
+    with pytest.raises(SettingsError) as error:
+        Settings.load()
+    for part in (
+        "UNKNOWN_POLICY: 'foo' is none of hold, auto",
+        "TICK_SECONDS: '-1' is no number above 0",
+        "LEASE_SECONDS: 'soon' is no number above 0",
+        "CALLS_IN_FLIGHT: '0' is no whole number from 1 to 32",
+        "LOG_LEVEL: 'loud' is none of debug, info, warning, error",
+        "DATABASE_URL: its port is no number; write it like postgresql+psycopg://",
+    ):
+        assert part in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_name_that_is_nearly_a_settings_is_found_in_the_environment() -> None:
+    found = Settings.misspelt_names(["SENDGRID_APIKEY", "HOME", "MAIL_FROM", "MINICOURSE_HOME"])
+    assert found == {"SENDGRID_APIKEY": "SENDGRID_API_KEY"}
+
+
+def test_what_of_the_file_sets_nothing_is_told(home: Path) -> None:
+    assert Settings.passed_over(home) == []
+    (home / ".env").write_text("PUBLIC_URL=https://a.example\nMAIL_FROM\nALERT_EMAIL=\n")
+    (said,) = Settings.passed_over(home)
+    assert said == f"{home / '.env'}:2: MAIL_FROM has no =, and sets nothing"
+    (home / ".env").unlink()
+    (home / ".env").mkdir()
+    (said,) = Settings.passed_over(home)
+    assert "is a folder" in said
+
+
 def test_what_the_operator_is_told_by_must_be_an_address_and_a_url(home: Path) -> None:
     (home / ".env").write_text(
         "ALERT_EMAIL=me at example\nHEARTBEAT_URL=hc-ping.com/secret-part\nDIGEST=monthly\n"

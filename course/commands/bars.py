@@ -20,6 +20,8 @@ from rich.text import Text
 
 T = TypeVar("T")
 
+_ROOM = 60  # columns; with fewer, a bar would cut the numbers
+
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -70,13 +72,15 @@ def bar(
 ) -> Iterator[Bar]:
     """Work of this total, which is asked for only where the bar is seen; None: nobody knows."""
     is_seen = is_wanted and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    console = Console(stderr=True, highlight=False)
+    drawn = [BarColumn()] if console.width >= _ROOM else []  # numbers say more
     progress = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        *drawn,
         _Count(),
         _Rate(),
         TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False),
+        console=console,
         transient=True,
         redirect_stdout=False,  # results go where they were to go
         disable=not is_seen,

@@ -19,7 +19,7 @@ from course import installation
 from course.clock import Clock
 from course.commands.tables import laid_out
 from course.db import Database, open_database
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, RefusedError
 from course.notation import parse_hour, parse_zone
 from course.people import harmless
 from course.processes import FOR_MACHINES
@@ -276,5 +276,14 @@ DATE = _Day(["%Y-%m-%d"])
 
 def ask(question: str, yes: bool) -> None:
     """Go on only with a person's yes, or with --yes."""
-    if not yes:
-        click.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():  # Ctrl-C
+            raise
+        say("")
+        raise RefusedError("Nobody is there to answer, so nothing was done. Add: --yes") from None
+    if not agreed:
+        raise click.Abort

@@ -23,6 +23,7 @@ from course.commands.new import new
 from course.commands.rehearse import rehearse
 from course.commands.revisions import apply, plan, revisions, rollback
 from course.commands.timeline import timeline
+from course.errors import CourseError
 from course.sources import Source
 
 
@@ -50,9 +51,9 @@ def list_(as_json: bool) -> None:
       minicourse course list
     """
     context = load()
-    found = sources_on_disk(context.settings.home)
+    found, unread = _readable(context.settings.home)
     with context.raw_database.reading() as session:
-        lines = catalog.listing(session, found)
+        lines = catalog.listing(session, found, unread)
     if as_json:
         print_json(lines)
         return
@@ -70,9 +71,23 @@ def list_(as_json: bool) -> None:
             for line in lines
         ],
     )
-    say_not_live([line.course for line in lines if line.changes_not_live])
+    waiting = [line.course for line in lines if line.changes_not_live]
+    say_not_live([slug for slug in waiting if slug not in unread])
+    for slug, error in unread.items():
+        say(f"{slug} cannot be read: {error} → minicourse course check {slug}")
     if not lines:
         say(f"No course in {context.settings.home / 'lessons'}: make a folder with a course.toml.")
+
+
+def _readable(home: Path) -> tuple[list[Source], dict[str, CourseError]]:
+    """The courses on disk, and by name what keeps others from being read."""
+    found, unread = [], {}
+    for folder in sources.course_folders(home):
+        try:
+            found.append(sources.read(home, folder.name))
+        except CourseError as error:
+            unread[folder.name] = error
+    return found, unread
 
 
 def sources_on_disk(home: Path) -> list[Source]:

@@ -281,7 +281,7 @@ class _Walk:
             sifted = self.doubles.sift(batch)
             self.found.add_doubles(twice=sifted.twice, mended=sifted.mended, against=sifted.against)
             yield sifted.items
-            self.bar.reach(batch[-1].line)
+            self.bar.reach(batch[-1].line - 1)  # the head is nobody
 
 
 @contextmanager
@@ -289,7 +289,7 @@ def _walk(job: _Job, what: str, *, dry_run: bool, is_told: bool) -> Iterator[_Wa
     with (
         _opened(job, is_told=is_told) as sheet,
         Doubles() as doubles,
-        bar(what, job.order.lines) as shown,
+        bar(what, max(job.order.lines - 1, 0)) as shown,
     ):
         limits = job.context.settings.send_limit
         found = Telling(job.cohort, job.today, limits, dry_run, job.order)

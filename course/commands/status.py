@@ -104,7 +104,7 @@ def _on_disk(home: Path) -> tuple[list[Source], list[Attention]]:
     try:
         return sources_on_disk(home), []
     except CourseError as error:
-        return [], [Attention(str(error), "minicourse course list")]
+        return [], [Attention(str(error), "minicourse course check")]
 
 
 def _lines(found: Overview, context: Context) -> Iterator[tuple[str, object]]:

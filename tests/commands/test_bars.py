@@ -101,6 +101,17 @@ def test_a_bar_says_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) ->
     assert "0:00:" in last_line(screen)
 
 
+def test_where_there_is_little_room_the_bar_goes_before_the_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    with terminal(monkeypatch, "stderr") as screen, bar("Working", 40_000) as shown:
+        for _ in range(3):
+            shown.advance(5_000)
+    assert "15,000/40,000" in last_line(screen)
+    assert "━" not in str(screen)
+
+
 def test_what_nobody_foresaw_moves_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch, "stderr") as screen, bar("Working", 10) as shown:
         shown.advance(15)

@@ -1,6 +1,7 @@
 """What holds for every command: help with examples that work, a screen of 80 columns, one line for
 each failure."""
 
+import io
 import json
 import re
 import shlex
@@ -249,6 +250,19 @@ def test_a_failure_is_one_line_with_the_value_and_the_next_step(
     assert answer.err.count("\n") == 1
     assert answer.err.startswith("Error: ")
     assert step in answer.err
+
+
+@pytest.mark.parametrize(("typed", "said"), [("", "Error: "), ("n\n", "Aborted!")])
+def test_a_question_that_nobody_answers_names_the_way_without(
+    typed: str, said: str, town: World, minicourse: Minicourse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    answer = minicourse("subscriber", "erase", "kim@example.com")
+    last = answer.err.splitlines()[-1]
+    assert answer.status == 1
+    assert last.startswith(said) or last.endswith(said)
+    assert last.endswith("Add: --yes") == (not typed)
+    assert minicourse("subscriber", "show", "kim@example.com").status == 0
 
 
 @pytest.mark.parametrize(
