@@ -1,5 +1,6 @@
 """The report as it is looked at: on a phone, on a screen, on paper."""
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -69,3 +70,25 @@ def test_bars_of_one_chart_have_one_scale(browser: Browser, file: Path, width: i
     for number in range(page.locator(".steps").count()):
         found = widths(page, f":nth-match(.steps, {number + 1}) .bar")
         assert len(set(found)) == 1, found
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_long_words_wrap_and_hide_no_number(
+    browser: Browser,  # noqa: F811
+    file: Path,
+    width: int,
+) -> None:
+    text = file.read_text()
+    text = re.sub(r"(<h[12]>)[^<]+", r"\1" + "w" * 96, text)
+    file.write_text(re.sub(r'<th scope="row"[^>]*>spring<', f'<th scope="row">{"w" * 150}<', text))
+    page = opened(browser, file, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for heading in page.locator("h1, h2").all():
+        assert heading.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.get_by_text("w" * 150).count() == 1
+    for table in page.locator(".scroll").all():
+        first = table.locator("tbody th").first.bounding_box()
+        assert first
+        assert first["width"] <= max(width * 0.45, 200)
+        if width == 1200:
+            assert table.evaluate("one => one.scrollWidth <= one.clientWidth")

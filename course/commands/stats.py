@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,13 +26,14 @@ from course.commands.context import (
     print_text,
     say,
 )
-from course.errors import InvalidInputError
+from course.errors import InvalidInputError, NotFoundError
 from course.stats import Stats, cohorts, daily, deliverability, known, lessons
 from course.stats.daily import Daily, DayStats
 from course.stats.deliverability import Deliverability, Standing
 from course.stats.lessons import Step
 
 F = TypeVar("F", bound=Callable[..., Any])
+_NOTHING_YET = "No course yet → minicourse course apply NAME"
 _BAR = 18
 _CHART_HEIGHT = 4
 _STYLES = {Standing.GOOD: "green", Standing.WATCH: "yellow", Standing.BAD: "bold red"}
@@ -82,14 +85,14 @@ def overview(course: str | None, as_json: bool, as_csv: bool) -> None:
       minicourse stats overview job-search --csv
     """
     context = _begin(as_json, as_csv)
-    with context.raw_database.reading() as session:
+    with _unless_mistyped(course), context.raw_database.reading() as session:
         found = numbers.overall(session, course)
     if as_json:
         print_json({"courses": found.courses, "lessons": found.lessons, "cohorts": found.cohorts})
     elif as_csv:
         _print_csv(numbers.CourseStats, found.courses)
     elif not found.lessons:
-        say("No course yet → minicourse course apply NAME")
+        say(_NOTHING_YET)
     else:
         _show_overview(found)
         if course:
@@ -116,6 +119,8 @@ def of_lessons(course: str | None, as_json: bool, as_csv: bool) -> None:
         print_json(found)
     elif as_csv:
         _print_csv(Step, found)
+    elif not found:
+        say(_NOTHING_YET)
     else:
         for slug, steps in groupby(found, key=lambda one: one.course):
             _show_steps(slug, list(steps))
@@ -141,6 +146,8 @@ def of_cohorts(course: str | None, as_json: bool, as_csv: bool) -> None:
         print_json(found)
     elif as_csv:
         _print_csv(cohorts.CohortDetails, found)
+    elif not found:
+        say(_NOTHING_YET)
     else:
         _show_cohorts(found)
         _explain(known.reasons(found))
@@ -167,8 +174,11 @@ def by_day(course: str | None, days: int, as_json: bool, as_csv: bool) -> None:
         print_json(found)
     elif as_csv:
         _print_csv(DayStats, found.days)
+    elif not live:
+        say(_NOTHING_YET)
     else:
         _show_days(found)
+        _explain(daily.reasons(context.now, context.clock.real()))
 
 
 @stats.command(name="deliverability")
@@ -194,6 +204,8 @@ def by_domain(course: str | None, days: int, as_json: bool, as_csv: bool) -> Non
         print_json(found)
     elif as_csv:
         _print_csv(deliverability.DomainStats, [found.total, *found.domains])
+    elif not live:
+        say(_NOTHING_YET)
     else:
         _show_domains(found)
 
@@ -203,12 +215,12 @@ def by_domain(course: str | None, days: int, as_json: bool, as_csv: bool) -> Non
 @click.option(
     "--html",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     required=True,
     help="The file to write; - for stdout.",
 )
 @days_option
-def report(course: str | None, file: Path, days: int) -> None:
+def report(course: str | None, file: str, days: int) -> None:
     """All of it as one page, to look at or to send to a colleague.
 
     The page needs nothing else: no network, no script. It holds no address.
@@ -220,20 +232,37 @@ def report(course: str | None, file: Path, days: int) -> None:
     """
     from course.report import html
 
+    if not file:
+        raise InvalidInputError(
+            "--html '' names no file; write --html FILE, or - for stdout"
+        )
     context = load()
     with context.raw_database.reading() as session:
         live = numbers.chosen(session, course)
         page = html(session, live, context.now, context.clock.real(), days)
-    if str(file) == "-":
+    if file == "-":
         click.echo(page)
         return
     try:
-        file.write_text(page, encoding="utf-8")
+        Path(file).write_text(page, encoding="utf-8")
     except OSError as error:
         raise InvalidInputError(
             f"Cannot write {file}: {error.strerror}. Choose another: --html FILE"
         ) from None
     click.echo(f"{file}: {len(page.encode()) // 1024 + 1} KB, no address in it")
+
+
+@contextmanager
+def _unless_mistyped(course: str | None) -> Iterator[None]:
+    """What is no command is taken for a course: where there is none of that name, either was
+    meant."""
+    try:
+        yield
+    except NotFoundError as error:
+        near = get_close_matches(course or "", stats.commands, 1)
+        if not near:
+            raise
+        raise NotFoundError(f"{error}. Or did you mean: minicourse stats {near[0]}") from None
 
 
 # Terminal ---------------------------------------------------------------------------------------
@@ -388,9 +417,14 @@ def _show_days(found: Daily) -> None:
         each = "" if size == 1 else f" (a column: {size} days)"
         click.echo()
         print_text(f"{words}: {sum(values):,}{each}", "bold")
+        if not any(values):
+            continue
         for row, line in enumerate(columns(values, _CHART_HEIGHT)):
             scale = f"{max(values):,}" if row == 0 else "0" if row == _CHART_HEIGHT - 1 else ""
             print_text(f"{scale:>9} │{''.join(letter * wide for letter in line)}", "cyan")
+    if not any(one.signed_up or one.sent or one.unsubscribed for one in found.days):
+        print_text("\nNothing on these days. Earlier ones: minicourse stats time --days 366")
+        return
     ending = f"{last:%d %b}" if last != first else ""
     print_text(f"{'':11}{first:%d %b}{ending:>{max(wide * len(values) - 6, 7)}}")
 

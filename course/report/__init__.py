@@ -46,6 +46,7 @@ def html(session: Session, live: Sequence[Live], now: datetime, real: datetime, 
         zone=zone.key,
         chapters=_chapters(session, live),
         time=time,
+        time_reasons=daily.reasons(now, real),
         charts=[
             Chart("Sign-ups", "sent", [day.signed_up for day in time.days]),
             Chart("Lessons sent", "sent", [day.sent for day in time.days]),

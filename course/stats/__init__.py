@@ -75,7 +75,7 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 def chosen(session: Session, course: str | None) -> Sequence[Live]:
     """All courses, or the one; NotFoundError where there is none of that name."""
-    return [courses.live(session, course)] if course else courses.all_live(session)
+    return [courses.live(session, course)] if course is not None else courses.all_live(session)
 
 
 def overall(session: Session, course: str | None = None) -> Stats:

@@ -14,6 +14,9 @@ from course.courses import Live
 from course.models import Enrollment
 from course.states import EnrollmentState
 
+# Two clocks that differ by less show the same days, but at midnight.
+_APART = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class DayStats:
@@ -50,6 +53,17 @@ def by_day(
         came, left = (session.scalar(one) or 0 for one in _questions(ids, begins, ends))
         found.append(DayStats(day, came, sent[day], left))
     return Daily(zone.key, found)
+
+
+def reasons(now: datetime, real: datetime) -> list[str]:
+    """What to know of these days where the course's time is not the real one."""
+    if abs(now - real) < _APART:
+        return []
+    return [
+        "The clock of the course is shifted (MINICOURSE_CLOCK_FILE). Sign-ups and leavings stand "
+        "on its days; what was sent stands on the real day on which it left, and on these days "
+        f"only if it is one of them. The real day is {real:%Y-%m-%d}."
+    ]
 
 
 def _sent(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 import click
 import pytest
 from rich.console import Console
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from course import installation
 from course.commands import context
 from course.commands.charts import bar, columns, gathered
-from course.models import Subscriber
+from course.models import Course, Subscriber
 from course.stats import chosen, deliverability, lessons
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
 from tests.made_up import Past
@@ -277,6 +278,50 @@ def test_a_report_that_cannot_be_written_names_the_file(minicourse: Minicourse) 
     answer = minicourse("stats", "report", "--html", "/nowhere/report.html")
     assert answer.status == 1
     assert "/nowhere/report.html" in answer.err
+
+
+def test_a_report_needs_the_name_of_a_file(minicourse: Minicourse) -> None:
+    answer = minicourse("stats", "report", "--html", "")
+    assert (answer.status, "--html ''" in answer.err) == (1, True)
+
+
+def test_no_name_is_not_all_courses(minicourse: Minicourse) -> None:
+    answer = minicourse("stats", "lessons", "")
+    assert (answer.status, "No course ''" in answer.err) == (1, True)
+
+
+def test_a_mistyped_command_is_told_from_a_course(minicourse: Minicourse) -> None:
+    assert "minicourse stats lessons" in minicourse("stats", "lesson").err
+    assert "did you mean" not in minicourse("stats", "baking-bread").err
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_without_a_course_each_view_says_what_to_do(
+    view: str, world: World, minicourse: Minicourse
+) -> None:
+    with world.database.writing() as session:
+        session.execute(update(Course).values(live_revision_id=None))
+    answer = minicourse("stats", view)
+    assert (answer.status, answer.out) == (0, "")
+    assert "minicourse course apply" in answer.err
+    page = minicourse("stats", "report", "--html", "-").out
+    assert "minicourse course apply" in page
+
+
+def test_days_on_which_nothing_happened_have_no_plot(minicourse: Minicourse) -> None:
+    shown = minicourse("stats", "time").out
+    assert "│" not in shown
+    assert "--days 366" in shown
+
+
+def test_a_shifted_clock_is_told_below_the_days(world: World, minicourse: Minicourse) -> None:
+    """What was sent stands on real days: on the clock's there may be none of it."""
+    world.join("kim@example.com")
+    assert "MINICOURSE_CLOCK_FILE" in minicourse("stats", "time").out
+    assert "MINICOURSE_CLOCK_FILE" in minicourse("stats", "report", "--html", "-").out
+    world.clock.course = datetime.now(UTC)
+    assert "MINICOURSE_CLOCK_FILE" not in minicourse("stats", "time").out
+    assert "MINICOURSE_CLOCK_FILE" not in minicourse("stats", "report", "--html", "-").out
 
 
 def test_what_is_not_known_has_its_reason_below(world: World, minicourse: Minicourse) -> None:
