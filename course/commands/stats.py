@@ -233,9 +233,7 @@ def report(course: str | None, file: str, days: int) -> None:
     from course.report import html
 
     if not file:
-        raise InvalidInputError(
-            "--html '' names no file; write --html FILE, or - for stdout"
-        )
+        raise InvalidInputError("--html '' names no file; write --html FILE, or - for stdout")
     context = load()
     with context.raw_database.reading() as session:
         live = numbers.chosen(session, course)
