@@ -12,10 +12,9 @@ from datetime import timedelta
 
 from schedule import Scheduler
 
-from course import alerts, broker, delivery, fleet, logs
+from course import alerts, broker, delivery, fleet, logs, opening
 from course.caretaking import Caretaker
 from course.clock import Clock
-from course.commands import context
 from course.db import is_busy, is_lost
 from course.errors import MinicourseError
 from course.heartbeat import Heartbeat
@@ -35,12 +34,12 @@ def main(*, announced: bool = False) -> None:
     """Release what is due until SIGTERM or SIGINT; the call in flight is finished first."""
     stop = SignalledStop()
     _reckon_in_utc()
-    here = context.load()
+    here = opening.load()
     logs.set_up("scheduler", here.settings)
     office = here.office
     require_sandbox(here.settings)
     if not announced:
-        context.announce_mode(here.settings)
+        opening.announce_mode(here.settings)
     dispatcher = fleet.Dispatcher(office, stop) if broker.is_set(here.settings) else None
     tail = "; workers send it" if dispatcher else ""
     log.info("looking every %g s for what is due%s", here.settings.tick_seconds, tail)

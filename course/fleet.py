@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from course import broker, delivery, hints, logs, throttle
-from course.commands import context
+from course import broker, delivery, hints, logs, opening, throttle
 from course.db import is_busy, is_lost, real_now
 from course.errors import MinicourseError, SettingsError
 from course.hints import Hint
@@ -161,7 +160,7 @@ class Dispatcher:
 
 def run_worker(flags: Sequence[str]) -> None:
     """Celery's own worker, with its usual flags, until SIGTERM; what it works on is finished."""
-    here = context.load()
+    here = opening.load()
     if not broker.is_set(here.settings):
         raise SettingsError(
             "BROKER_URL is not set, so no worker would hear anything. Set it in the environment or "
@@ -173,7 +172,7 @@ def run_worker(flags: Sequence[str]) -> None:
     require_sandbox(here.settings)
     _ = here.office  # everything that may be wrong is said before the first hint is taken
     here.close()  # each child opens its own database, after its fork
-    context.announce_mode(here.settings)
+    opening.announce_mode(here.settings)
     _load_all()
     _listen_to_celery(here.settings)
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -207,7 +206,7 @@ def _make_ready(**_: object) -> None:
 
 @cache
 def _office(_process: int) -> Office:
-    return context.load().office
+    return opening.load().office
 
 
 def _work(course_id: int, revision_id: int, rows: int) -> None:

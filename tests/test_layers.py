@@ -37,7 +37,18 @@ PURE = {
     *("states", "timing", "tokens", "typos", "webhooks", "wording"),
 }
 ADAPTERS = {"client", "db", "models", "mailer", "mx", "plain_files", "sources", "wire"}
-EDGES = {"web", "sandbox", "fleet", "commands", "preview", "processes", "demo", "doctor", "logs"}
+EDGES = {
+    "web",
+    "sandbox",
+    "fleet",
+    "commands",
+    "preview",
+    "processes",
+    "demo",
+    "doctor",
+    "logs",
+    "opening",
+}
 FLOORS = ("base", "pure", "adapter", "service", "edge")
 
 # Libraries that belong to one floor alone.

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from course import delivery, sources
+from course import delivery, opening, sources
 from course.clock import Clock
-from course.commands import context
-from course.commands.context import Context
 from course.commands.setup import make_ready
 from course.office import Report
+from course.opening import Context
 from course.processes import ports
 from course.processes.children import Children, wait_for
 from course.settings import SOURCE_ROOT, Settings
@@ -69,7 +68,7 @@ def open_stage(start: datetime) -> Iterator[Stage]:
         make_ready(Settings.load(), Clock(clock_file).now())
         with Children(environment) as children:
             _start(children, pages, inbox)
-            here = context.load()
+            here = opening.load()
             try:
                 yield Stage(pages, inbox, clock_file, here)
             finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from course import opening
 from course.answers import Answer
-from course.commands import context
 from course.db import Database, open_database
 from course.mailer import Outgoing
 from scheduler import Ticker
@@ -30,7 +30,7 @@ def kept_busy(home: Path) -> Iterator[None]:
 def impatient(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Everybody gives up after a moment."""
     soon = partial(open_database, patience_seconds=0.02)
-    monkeypatch.setattr(context, "open_database", soon)
+    monkeypatch.setattr(opening, "open_database", soon)
     database = Database(world.settings.database, patience_seconds=0.02)
     yield World(world.settings, database)
     database.dispose()
@@ -102,6 +102,6 @@ def test_other_faults_keep_their_trace(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(context, "open_database", broken)
+    monkeypatch.setattr(opening, "open_database", broken)
     with pytest.raises(ZeroDivisionError):
         minicourse("status")
