@@ -104,8 +104,8 @@ def test_a_bar_says_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) ->
 def test_where_there_is_little_room_the_bar_goes_before_the_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "50")
-    with terminal(monkeypatch, "stderr") as screen, bar("Working", 40_000) as shown:
+    narrow = terminal(monkeypatch, "stderr", width=50)
+    with narrow as screen, bar("Working", 40_000) as shown:
         for _ in range(3):
             shown.advance(5_000)
     assert "15,000/40,000" in last_line(screen)
