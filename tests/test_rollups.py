@@ -224,6 +224,9 @@ DECADE = timedelta(days=3660)
 
 def test_folding_changes_no_figure_and_leaves_no_change(any_world: World) -> None:
     Past(any_world, Random(3)).happen(20)
+    any_world.database.run(reach.fold)
+    sent = [row.id for row in any_world.rows() if row.state == "accepted"]
+    tell(any_world, sent, EventKind.BOUNCED)
 
     def figures() -> tuple[object, ...]:
         with any_world.database.reading() as session:
