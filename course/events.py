@@ -7,7 +7,7 @@ processes at once therefore do no harm, nor does a body of which only a part was
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -33,12 +33,15 @@ _OUTCOMES = {
     EventKind.BOUNCED: Outcome.BOUNCED,
     EventKind.BLOCKED: Outcome.BOUNCED,
     EventKind.DROPPED: Outcome.DROPPED,
+    # Nobody reads what did not arrive.
+    EventKind.OPENED: Outcome.DELIVERED,
+    EventKind.CLICKED: Outcome.DELIVERED,
 }
 _READING = (EventKind.OPENED, EventKind.CLICKED)
 # On their way mails count as nothing but sent.
-_COUNTED = {*_OUTCOMES, *_READING, EventKind.COMPLAINED} - {EventKind.PROCESSED, EventKind.DEFERRED}
+_COUNTED = {*_OUTCOMES, EventKind.COMPLAINED} - {EventKind.PROCESSED, EventKind.DEFERRED}
 
-_TOLD = _COUNTED - {*_READING}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _MAILS = RowSet(id=Delivery.id)
 _EVENTS = RowSet(
@@ -181,18 +184,33 @@ def _settle(session: Session, fresh: Sequence[Report], now: datetime) -> None:
     if unproven := _unproven(fresh):
         ledger.prove(session, unproven, now)
     counted = _mails(report for report in fresh if report.event.kind in _COUNTED)
-    told = _mails(report for report in fresh if report.event.kind in _TOLD)
-    with rollups.kept(session, counted), reach.outcomes(session, told):
+    with rollups.kept(session, counted), reach.outcomes(session, _told(session, fresh)):
         _raise_outcomes(session, fresh, now)
         _note_complaints(session, fresh, now)
         _note_reading(session, fresh)
+
+
+def _told(session: Session, fresh: Sequence[Report]) -> list[int]:
+    """Mails of which it is news what became of them; of one that arrived a reader tells nothing."""
+    counted = [report for report in fresh if report.event.kind in _COUNTED]
+    told = {*_mails(one for one in counted if one.event.kind not in _READING)}
+    read = {*_mails(one for one in counted if one.event.kind in _READING)} - told
+    if read:
+        rank = OUTCOME_RANK[Outcome.DELIVERED]
+        news = select(Delivery.id).where(
+            among(session, Delivery.id, read), Delivery.outcome_rank < rank
+        )
+        told |= {*session.scalars(news)}
+    return sorted(told)
 
 
 def _raise_outcomes(session: Session, fresh: Iterable[Report], now: datetime) -> None:
     highest: dict[int, tuple[int, datetime, Outcome, str | None]] = {}
     for event, number, *_ in fresh:
         if number and (outcome := _OUTCOMES.get(event.kind)):
-            found = (OUTCOME_RANK[outcome], event.at or now, outcome, event.reason)
+            # What the receiving server said goes before what only shows that it took the mail.
+            at = _LONG_AGO if event.kind in _READING else event.at or now
+            found = (OUTCOME_RANK[outcome], at, outcome, event.reason)
             if number not in highest or highest[number][:2] <= found[:2]:
                 highest[number] = found
     if not highest:

@@ -34,10 +34,9 @@ from course.progress import Story
 from course.rowsets import RowSet, run
 from course.sheets import Bad, Elsewhere, Item, Row
 from course.starting import start_of, zone_of
-from course.states import EnrollmentState, MessageKind, SuppressionReason
+from course.states import HAD, EnrollmentState, MessageKind, SuppressionReason
 from course.walking import Place, forward
 
-HAD = "had it before"  # why a lesson is not sent to somebody who goes on behind it
 _ADDRESSES = RowSet(email=Subscriber.email)
 MORNING, EVENING = time(7), time(21)  # before the one and after the other it is night
 # On the embedded database all who write wait for a transaction to end: it stays well below a tenth

@@ -339,6 +339,13 @@ class Delivery(Base):
             sqlite_where=text("state = 'unknown' OR state = 'failed'"),
             postgresql_where=text("state = 'unknown' OR state = 'failed'"),
         ),
+        # What was sent, and a person's order put another mail in its place.
+        Index(
+            "ix_delivery_repeated",
+            "course_id",
+            sqlite_where=text("edition <> 0 AND state = 'accepted'"),
+            postgresql_where=text("edition <> 0 AND state = 'accepted'"),
+        ),
         # Notes are few beside lessons.
         Index(
             "ix_delivery_note",

@@ -131,7 +131,7 @@ def _hour(postgresql: bool) -> ColumnElement[datetime]:
 
 def _domains(
     postgresql: bool, *which: _Fact, sign: int = 1, of_outcome: bool = False
-) -> Select[Any]:
+) -> Select[*tuple[Any, ...]]:
     """Mails of all kinds. `of_outcome`: what became of them alone."""
     delivered = Delivery.outcome == Outcome.DELIVERED
     bounced = Delivery.outcome == Outcome.BOUNCED
@@ -162,7 +162,7 @@ def _number(fact: ColumnElement[bool]) -> ColumnElement[int]:
 # Learners, by the lessons that they were sent -----------------------------------------------------
 
 
-def _learners(*who: ColumnElement[bool], sign: int = 1) -> Select[Any]:
+def _learners(*who: ColumnElement[bool], sign: int = 1) -> Select[*tuple[Any, ...]]:
     """Those of whom anything is summed: whose course was ended (`is_out`), and after which lesson
     who chose to leave did so."""
     keys = [
@@ -181,12 +181,14 @@ def _learners(*who: ColumnElement[bool], sign: int = 1) -> Select[Any]:
     return select(*same, (sign * func.count()).label("learners")).group_by(*same)
 
 
-def _steps(postgresql: bool, which: Callable[[Any], ColumnElement[bool]]) -> Select[Any]:
+def _steps(
+    postgresql: bool, which: Callable[[Any], ColumnElement[bool]]
+) -> Select[*tuple[Any, ...]]:
     """Learners with mails in such requests: as they are summed; after which lesson they left,
     without these mails and with them; which lessons the mails are."""
     request, learner = aliased(Request), Enrollment
     lessons = listed(postgresql, Delivery.message_key.expression)
-    found: Select[Any] = (
+    found: Select[*tuple[Any, ...]] = (
         select(
             learner.id,
             *(learner.course_id, learner.lesson_set_id, _left_after(_is_summed).label("left")),
@@ -330,14 +332,14 @@ def _written_places(postgresql: bool) -> Executable:
 
 
 @cache
-def _sent_to(postgresql: bool) -> Select[Any]:
+def _sent_to(postgresql: bool) -> Select[*tuple[Any, ...]]:
     return _sent(postgresql).where(among_given(postgresql, Delivery.enrollment_id))
 
 
-def _sent(postgresql: bool) -> Select[Any]:
+def _sent(postgresql: bool) -> Select[*tuple[Any, ...]]:
     """Learners, and the lessons that they were sent, as far as it is summed."""
     lessons = listed(postgresql, Delivery.message_key.expression)
-    found: Select[Any] = (
+    found: Select[*tuple[Any, ...]] = (
         select(Delivery.enrollment_id, lessons.label("lessons"))
         .outerjoin(Request, Request.id == Delivery.request_id)
         .where(Delivery.kind == MessageKind.LESSON, _IS_SENT, _is_summed(Request))
@@ -469,7 +471,7 @@ def by_lessons(session: Session, course_ids: Iterable[int]) -> list[Learners]:
     return [Learners(*key, number) for key, number in found.items() if number]
 
 
-def _columns(kind: _Kind, table: type[Any]) -> Select[Any]:
+def _columns(kind: _Kind, table: type[Any]) -> Select[*tuple[Any, ...]]:
     return select(*(getattr(table, name) for name in kind.columns))
 
 
@@ -522,12 +524,12 @@ def _sum_requests(session: Session, sums: Mapping[_Kind, _Sums]) -> int:
 
 
 @cache
-def _steps_in(postgresql: bool) -> Select[Any]:
+def _steps_in(postgresql: bool) -> Select[*tuple[Any, ...]]:
     return _steps(postgresql, lambda request: among_given(postgresql, request.id))
 
 
 @cache
-def _domains_in(postgresql: bool) -> Select[Any]:
+def _domains_in(postgresql: bool) -> Select[*tuple[Any, ...]]:
     return _domains(postgresql, among_given(postgresql, Request.id))
 
 

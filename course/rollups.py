@@ -35,7 +35,6 @@ from sqlalchemy import (
     literal_column,
     not_,
     null,
-    or_,
     select,
     true,
     union_all,
@@ -49,32 +48,38 @@ from course.cohorts import IS_REAL
 from course.db import UTCDateTime, among, among_given, packed
 from course.models import Cohort, Course, Delivery, Delta, Enrollment, MailSum, QuarterSum, Request
 from course.rowsets import RowSet, run
-from course.states import DeliveryState, MessageKind, Outcome
+from course.states import HAD, DeliveryState, MessageKind, Outcome
 
 AT_ONCE = 1000
 # The zones' days begin on quarters of an hour, all of them.
 QUARTER = timedelta(minutes=15)
 
 
+# SQL over Delivery: who goes on behind a lesson never has its turn.
+IS_HAD = and_(Delivery.state == DeliveryState.CANCELLED, func.coalesce(Delivery.reason, "") == HAD)
+
+
 def facts(is_sent: ColumnElement[bool]) -> dict[str, ColumnElement[bool]]:
     """What a lesson's mail counts as, over Delivery: the columns of the sums."""
     opened, clicked = Delivery.opened_at.is_not(None), Delivery.clicked_at.is_not(None)
     by_machine = Delivery.machine_opened_at.is_not(None)
+    # A mail that was opened, and came back after all, is bounced alone.
     is_delivered = Delivery.outcome == Outcome.DELIVERED
     of_what_was_sent = {
         "delivered": is_delivered,
         "bounced": Delivery.outcome == Outcome.BOUNCED,
         "dropped": Delivery.outcome == Outcome.DROPPED,
-        "opened": opened,
-        "clicked": clicked,
-        "machine_opened": and_(not_(opened), by_machine),
-        "machine_clicked": and_(not_(clicked), Delivery.machine_clicked_at.is_not(None)),
+        "opened": and_(is_delivered, opened),
+        "clicked": and_(is_delivered, clicked),
+        "machine_opened": and_(is_delivered, not_(opened), by_machine),
+        "machine_clicked": and_(
+            is_delivered, not_(clicked), Delivery.machine_clicked_at.is_not(None)
+        ),
         "unread": and_(is_delivered, not_(opened), not_(by_machine)),
         "complained": Delivery.complained_at.is_not(None),
     }
     return {
-        # What a person's order took the place of counts only where it was sent.
-        "entered": or_(is_sent, Delivery.edition == 0),
+        "entered": and_(Delivery.edition == 0, not_(IS_HAD)),
         "sent": is_sent,
         **{name: and_(is_sent, fact) for name, fact in of_what_was_sent.items()},
     }
@@ -136,7 +141,7 @@ def _as_they_are(sign: int, at_its_time: bool = False) -> Any:
 @cache
 def _become_sent(own_request: bool) -> Any:
     # Until then a mail counts as one that entered, if it stands, and as nothing else.
-    gained = facts(true()) | {"entered": Delivery.edition != 0}
+    gained = facts(true()) | {"entered": and_(Delivery.edition == 0, IS_HAD)}
     counts = {name: _number(fact) for name, fact in gained.items()}
 
     @cache

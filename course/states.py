@@ -100,6 +100,8 @@ class EventKind(StrEnum):
 # Why an enrollment was cancelled: the person left by a link, which they may undo, or the author
 # took them out, which only a new sign-up takes back.
 LEFT, TAKEN_OUT = "unsubscribed", "taken out"
+# Why a lesson is not sent to somebody who was imported to go on behind it.
+HAD = "had it before"
 
 
 class MessageKind(StrEnum):

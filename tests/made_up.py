@@ -158,9 +158,13 @@ class Past:
             ("delivered", "bounce", "dropped", "deferred", "nothing"), (90, 4, 2, 2, 2)
         )[0]
         if end == "nothing":
+            if random.random() < 0.5:
+                told("open", 900)  # nobody said that it was delivered, and it was read
             return
         told(end, 1, **({"type": "blocked", "reason": "550"} if end == "bounce" else {}))
         if end != "delivered":
+            if random.random() < 0.2:
+                told("click", 900, url=random.choice(URLS))  # it came back after all
             return
         if random.random() < 0.3:
             told("open", random.randrange(1, 90000), sg_machine_open=True)

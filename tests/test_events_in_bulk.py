@@ -132,6 +132,8 @@ def _fate(told: list[list[Any]]) -> tuple[Any, ...]:
             clicks[hasty >= after].append(after)
     outcomes = [word for word in OUTCOMES if times(word)]
     outcome = OUTCOMES[outcomes[-1]] if outcomes else None
+    if outcome in (None, "processed", "deferred") and (times("open") or times("click")):
+        outcome = "delivered"
     firsts = (opens[False], clicks[False], opens[True], clicks[True])
     return (
         "accepted" if told else "pending",

@@ -224,6 +224,9 @@ DECADE = timedelta(days=3660)
 
 def test_folding_changes_no_figure_and_leaves_no_change(any_world: World) -> None:
     Past(any_world, Random(3)).happen(20)
+    any_world.database.run(reach.fold)
+    sent = [row.id for row in any_world.rows() if row.state == "accepted"]
+    tell(any_world, sent, EventKind.BOUNCED)
 
     def figures() -> tuple[object, ...]:
         with any_world.database.reading() as session:
@@ -403,4 +406,23 @@ def test_what_is_lost_is_found_and_mended_whatever_happens_meanwhile(any_world: 
     tell(world, sent, EventKind.DELIVERED)
     world.database.run(lambda session: rollups.mend(session, found))
     world.database.run(lambda session: reach.mend(session, reached))
+    assert wrong(world) == []
+
+
+def test_a_learner_at_the_wrong_lessons_is_found_and_mended(any_world: World) -> None:
+    world = any_world
+    first, second = world.join("kim@example.org"), world.join("lou@example.org")
+    world.live_through(3)
+    fold_all(world)
+    with world.database.writing() as session:
+        session.execute(update(Enrollment).values(lesson_set_id=None))
+    with world.database.reading() as session:
+        found = reach.differences(session)
+    assert list(found.misplaced) == [first, second]
+    world.live_through(1)
+    fold_all(world)
+    world.database.run(lambda session: reach.mend(session, found))
+    with world.database.reading() as session:
+        rest = reach.differences(session)
+    world.database.run(lambda session: reach.mend(session, rest))
     assert wrong(world) == []

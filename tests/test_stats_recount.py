@@ -1,5 +1,6 @@
 """The figures of `stats` against a recount by hand, from the events and the ledger as they lie."""
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from course.models import Cohort, Delivery, Enrollment, Event, Request, Subscriber
+from course.models import Cohort, Delivery, Enrollment, Event, Request, Revision, Subscriber
 from course.stats import chosen, cohorts, daily, deliverability, lessons, overall
 from tests.made_up import Past
 from tests.world import START, World
@@ -37,12 +38,19 @@ class Recount:
                 for one in session.scalars(select(Delivery))
                 if one.enrollment_id in self.learners
             ]
+            self.tracked = {
+                one.id
+                for one in session.scalars(select(Revision))
+                if tomllib.loads(one.files["course.toml"])["tracking"]["opens"]
+            }
             self.events: dict[int | None, list[Event]] = defaultdict(list)
             for event in session.scalars(select(Event)):
                 self.events[event.delivery_id].append(event)
 
     def outcome(self, mail: Delivery) -> str:
-        known = [one.kind for one in self.events[mail.id] if one.kind in RANK]
+        read = {"opened": "delivered", "clicked": "delivered"}
+        told = [read.get(one.kind, one.kind) for one in self.events[mail.id]]
+        known = [kind for kind in told if kind in RANK]
         return max(known, key=lambda kind: RANK[kind], default="")
 
     def counted(self, mail: Delivery) -> set[str]:
@@ -50,6 +58,8 @@ class Recount:
         events, outcome = self.events[mail.id], self.outcome(mail)
         found = {"bounced"} if outcome in ("bounced", "blocked") else {outcome}
         found |= {"complained" for one in events if one.kind == "complained"}
+        if outcome != "delivered" or mail.revision_id not in self.tracked:
+            return found
         arrived = [one.at for one in events if one.kind == "delivered"]
         clicks = [one for one in events if one.kind == "clicked"]
         haste = None
@@ -69,7 +79,7 @@ class Recount:
             found.add("opened")
         elif opens:
             found.add("machine_opened")
-        elif outcome == "delivered":
+        else:
             found.add("open_unknown")
         if by_people:
             found.add("clicked")
@@ -112,12 +122,17 @@ def lessons_are_what_the_events_say(lived: World, recount: Recount) -> None:
             assert getattr(step, name) == recount.number(mails, name), (step.lesson, name)
             assert getattr(one, name, recount.number(mails, name)) == getattr(step, name)
         planned = [mail for mail in recount.mails if mail.message_key == step.lesson]
-        assert step.entered == sum(one.edition == 0 or one.state == "accepted" for one in planned)
-        assert step.delivered == (step.opened or 0) + (step.machine_opened or 0) + (
-            step.open_unknown or 0
-        )
+        assert step.entered == len({one.enrollment_id for one in planned if has_entered(one)})
+        tracked = [mail for mail in mails if mail.revision_id in recount.tracked]
+        known = recount.number(tracked, "delivered")
+        assert step.opens_tracked == step.clicks_tracked == one.opens_tracked == known
+        assert known == (step.opened or 0) + (step.machine_opened or 0) + (step.open_unknown or 0)
         _check_the_way(recount, step, order)
     assert sum(step.sent for step in steps) > 100
+
+
+def has_entered(mail: Delivery) -> bool:
+    return mail.state == "accepted" or (mail.edition == 0 and mail.reason != "had it before")
 
 
 def _check_the_way(recount: Recount, step: lessons.Step, order: list[str]) -> None:
@@ -173,6 +188,8 @@ def cohorts_are_what_the_ledger_says_and_rehearsals_none(lived: World, recount: 
         ids = {each.id for each in own}
         mails = recount.sent(lambda mail, ids=ids: mail.enrollment_id in ids)  # type: ignore[misc]
         assert one.sent == len(mails)
+        tracked = [mail for mail in mails if mail.revision_id in recount.tracked]
+        assert one.opens_tracked == recount.number(tracked, "delivered")
         for name in ("delivered", "opened", "clicked", "bounced", "complained"):
             assert getattr(one, name) == recount.number(mails, name)
 

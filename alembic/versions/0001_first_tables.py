@@ -572,6 +572,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("lease_until IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_delivery_repeated",
+            ["course_id"],
+            unique=False,
+            sqlite_where=sa.text("edition <> 0 AND state = 'accepted'"),
+            postgresql_where=sa.text("edition <> 0 AND state = 'accepted'"),
+        )
+        batch_op.create_index(
             "ix_delivery_note",
             ["course_id", "message_key", "id"],
             unique=False,
@@ -710,6 +717,11 @@ def downgrade() -> None:
             "ix_delivery_request_id",
             sqlite_where=sa.text("request_id IS NOT NULL"),
             postgresql_where=sa.text("request_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_delivery_repeated",
+            sqlite_where=sa.text("edition <> 0 AND state = 'accepted'"),
+            postgresql_where=sa.text("edition <> 0 AND state = 'accepted'"),
         )
         batch_op.drop_index(
             "ix_delivery_note",

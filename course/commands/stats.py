@@ -281,8 +281,8 @@ def _show_overview(found: Stats) -> None:
         [
             (
                 *(one.course, one.signed_up, one.confirmed, one.active, one.completed, one.sent),
-                *(_share(one.delivered, one.sent), _share(one.opened, one.delivered)),
-                *(_share(one.clicked, one.delivered), one.unsubscribed),
+                *(_share(one.delivered, one.sent), _share(one.opened, one.opens_tracked)),
+                *(_share(one.clicked, one.clicks_tracked), one.unsubscribed),
             )
             for one in found.courses
         ],
@@ -360,10 +360,10 @@ def _show_steps(slug: str, steps: Sequence[Step]) -> None:
             (
                 _lesson(one),
                 one.opened,
-                _share(one.opened, one.delivered) or " ",
+                _share(one.opened, one.opens_tracked) or " ",
                 *(one.machine_opened, one.open_unknown),
                 one.clicked,
-                _share(one.clicked, one.delivered) or " ",
+                _share(one.clicked, one.clicks_tracked) or " ",
                 one.machine_clicked,
             )
             for one in steps
@@ -394,8 +394,8 @@ def _show_cohorts(found: Sequence[cohorts.CohortDetails]) -> None:
                 _share(one.unsubscribed, one.confirmed),
                 one.sent,
                 _share(one.delivered, one.sent),
-                _share(one.opened, one.delivered),
-                _share(one.clicked, one.delivered),
+                _share(one.opened, one.opens_tracked),
+                _share(one.clicked, one.clicks_tracked),
             )
             for one in found
         ],

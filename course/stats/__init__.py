@@ -36,6 +36,8 @@ class CourseStats:
     unsubscribed: int
     bounced: int | None
     complained: int | None
+    opens_tracked: int | None
+    clicks_tracked: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Stats:
             unsubscribed=sum(one.unsubscribed for one in groups),
             bounced=_sum(one.bounced for one in lessons),
             complained=_sum(one.complained for one in lessons),
+            opens_tracked=_sum(one.opens_tracked for one in lessons),
+            clicks_tracked=_sum(one.clicks_tracked for one in lessons),
         )
 
 

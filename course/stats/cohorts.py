@@ -48,6 +48,9 @@ class CohortDetails:
     clicked: int | None  # by people
     bounced: int | None
     complained: int | None
+    # Of what was delivered, what left tracked: opens and clicks are counted of these alone.
+    opens_tracked: int | None
+    clicks_tracked: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,15 @@ def side_by_side(session: Session, live: Sequence[Live]) -> list[CohortDetails]:
 def _details(
     people: _People, mails: Sequence[Row[*tuple[Any, ...]]], known: Known
 ) -> CohortDetails:
-    tracking = known.tracking([row.revision_id for row in mails])
+    opens, clicks = known.tracked(mails, "opens"), known.tracked(mails, "clicks")
+    if not mails:
+        opens, clicks = [], []
 
     def total(name: str) -> int:
         return sum(getattr(row, name) for row in mails)
+
+    def of(some: Sequence[Row[*tuple[Any, ...]]] | None, name: str) -> int | None:
+        return known.heard(None if some is None else sum(getattr(row, name) for row in some))
 
     return CohortDetails(
         course=people.slug,
@@ -114,10 +122,12 @@ def _details(
         unsubscribed=people.unsubscribed,
         sent=total("sent"),
         delivered=known.heard(total("delivered")),
-        opened=total("opened") or known.heard(0 if tracking.opens or not mails else None),
-        clicked=total("clicked") or known.heard(0 if tracking.clicks or not mails else None),
+        opened=of(opens, "opened"),
+        clicked=of(clicks, "clicked"),
         bounced=known.heard(total("bounced")),
         complained=known.heard(total("complained")),
+        opens_tracked=of(opens, "delivered"),
+        clicks_tracked=of(clicks, "delivered"),
     )
 
 

@@ -1,5 +1,5 @@
 """How mailbox providers take our mail: bounces and complaints per domain, against the limits that
-Google and Yahoo publish. A domain is read off the address while it is asked for, and not stored.
+Google and Yahoo publish. Only numbers are kept with a domain.
 
 Google's guidelines for senders and Yahoo's Sender Hub name the same two shares of complaints: below
 0.1 % is well, and 0.3 % is the limit. Neither names one for bounces; two in a hundred is where the

@@ -2,9 +2,9 @@
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from course import installation
@@ -12,6 +12,9 @@ from course.course_file import Tracking
 from course.courses import Live
 from course.curriculum import COURSE_FILE
 from course.models import Revision
+
+_Mails = Row[*tuple[Any, ...]]
+_What = Literal["opens", "clicks"]
 
 
 class Known:
@@ -27,12 +30,13 @@ class Known:
     def heard(self, number: int | None) -> int | None:
         return number if self.has_heard else None
 
-    def tracking(self, revisions: Iterable[int | None]) -> Tracking:
-        """What was tracked in at least one of these revisions."""
-        found = [self._tracking[number] for number in revisions if number in self._tracking]
-        return Tracking(
-            opens=any(one.opens for one in found), clicks=any(one.clicks for one in found)
-        )
+    def tracking(self, revision: int) -> Tracking:
+        return self._tracking[revision]
+
+    def tracked(self, rows: Sequence[_Mails], what: _What) -> list[_Mails] | None:
+        """Those of these sums whose mails left tracked; None where none did."""
+        sent = [row for row in rows if row.sent and row.revision_id in self._tracking]
+        return [row for row in sent if getattr(self._tracking[row.revision_id], what)] or None
 
 
 def _tracking(files: dict[str, str]) -> Tracking:
@@ -40,6 +44,10 @@ def _tracking(files: dict[str, str]) -> Tracking:
 
 
 class _Counted(Protocol):
+    @property
+    def opens_tracked(self) -> int | None: ...
+    @property
+    def clicks_tracked(self) -> int | None: ...
     @property
     def delivered(self) -> int | None: ...
     @property
@@ -64,9 +72,16 @@ def reasons(counted: Iterable[_Counted]) -> list[str]:
         )
         if is_unknown
     ]
-    if not untracked:
-        return []
-    return [
-        "– was not tracked when these mails left. For mails to come, write into course.toml: "
-        f"[tracking] {', '.join(untracked)}"
-    ]
+    found = []
+    if untracked:
+        found.append(
+            "– was not tracked when these mails left. For mails to come, write into course.toml: "
+            f"[tracking] {', '.join(untracked)}"
+        )
+    pairs = [(one.delivered, one.opens_tracked) for one in lines]
+    pairs += [(one.delivered, one.clicks_tracked) for one in lines]
+    if any(tracked is not None and tracked < (whole or 0) for whole, tracked in pairs):
+        found.append(
+            "Some of these mails left untracked: opens and clicks are of the others alone."
+        )
+    return found

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, case, func
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, not_, select
+from sqlalchemy.orm import Session, aliased
 
 from course import reach, rollups
+from course.cohorts import IS_REAL
 from course.courses import Live
-from course.models import MailSum
+from course.models import Cohort, Delivery, Enrollment, MailSum
+from course.states import HAD, DeliveryState, MessageKind
 from course.stats.known import Known
 
 
@@ -29,14 +31,17 @@ class LessonStats:
     bounced: int | None
     dropped: int | None
     complained: int | None
+    # Of what was delivered, what left tracked: opens and clicks are counted of these alone.
+    opens_tracked: int | None
+    clicks_tracked: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Step(LessonStats):
-    """A lesson as a step of the way through the course. Of what was delivered each mail is in one
-    of `opened`, `machine_opened` and `open_unknown`."""
+    """A lesson as a step of the way through the course. Of `opens_tracked` each mail is in one of
+    `opened`, `machine_opened` and `open_unknown`."""
 
-    entered: int  # whose turn it was: sent, waiting, failed or withheld
+    entered: int  # learners whose turn it was: sent, waiting, failed or withheld
     machine_opened: int | None  # by machines alone
     open_unknown: int | None  # read without pictures, or not at all
     machine_clicked: int | None  # by machines alone
@@ -64,15 +69,17 @@ def funnel(session: Session, live: Sequence[Live]) -> list[Step]:
     ids = [course.id for course in live]
     groups, classes = _groups(session, ids), _classes(session, ids)
     left = _left_after(classes)
-    known = _known(session, groups, live)
+    known, repeated = _known(session, groups, live), _repeated(session, ids)
     found = []
     for course in live:
         ways = _ways(course, classes)
         for slug in _slugs(course, groups):
             counted = _counted(course, slug, groups, left, known)
-            read = _read_by(groups.get((course.id, slug), []), counted, known)
+            rows = groups.get((course.id, slug), [])
+            entered = _sum(rows, "entered") + repeated[course.id, slug]
+            read = _read_by(rows, counted, known)
             on_the_way = _on_the_way(counted["number"], ways)
-            found.append(Step(**counted, **read, **on_the_way))
+            found.append(Step(**counted, entered=entered, **read, **on_the_way))
     return found
 
 
@@ -90,20 +97,24 @@ def _counted(
 ) -> dict[str, Any]:
     rows = groups.get((course.id, slug), [])
     lesson = course.curriculum.by_slug.get(slug)
-    sent_in = [row.revision_id for row in rows if row.sent] or [course.revision_id]
-    tracking = known.tracking(sent_in)
+    opens, clicks = known.tracked(rows, "opens"), known.tracked(rows, "clicks")
+    if not _sum(rows, "sent"):  # as the next ones leave
+        tracking = known.tracking(course.revision_id)
+        opens, clicks = rows if tracking.opens else None, rows if tracking.clicks else None
     return {
         "course": course.slug,
         "lesson": slug,
         "number": lesson.number if lesson else None,
         "sent": _sum(rows, "sent"),
         "delivered": known.heard(_sum(rows, "delivered")),
-        "opened": _sum(rows, "opened") or known.heard(0 if tracking.opens else None),
-        "clicked": _sum(rows, "clicked") or known.heard(0 if tracking.clicks else None),
+        "opened": known.heard(_known_sum(opens, "opened")),
+        "clicked": known.heard(_known_sum(clicks, "clicked")),
         "unsubscribed": left.get((course.id, slug), 0),
         "bounced": known.heard(_sum(rows, "bounced")),
         "dropped": known.heard(_sum(rows, "dropped")),
         "complained": known.heard(_sum(rows, "complained")),
+        "opens_tracked": known.heard(_known_sum(opens, "delivered")),
+        "clicks_tracked": known.heard(_known_sum(clicks, "delivered")),
     }
 
 
@@ -111,13 +122,17 @@ def _read_by(
     rows: Sequence[Row[*tuple[Any, ...]]], counted: dict[str, Any], known: Known
 ) -> dict[str, Any]:
     """Whether machines were there is known exactly where it is known of people."""
-    opens, clicks = counted["opened"] is not None, counted["clicked"] is not None
+    opens = known.tracked(rows, "opens") or [] if counted["opened"] is not None else None
+    clicks = known.tracked(rows, "clicks") or [] if counted["clicked"] is not None else None
     return {
-        "entered": _sum(rows, "entered"),
-        "machine_opened": _sum(rows, "machine_opened") if opens else None,
-        "open_unknown": known.heard(_sum(rows, "unread")) if opens else None,
-        "machine_clicked": _sum(rows, "machine_clicked") if clicks else None,
+        "machine_opened": _known_sum(opens, "machine_opened"),
+        "open_unknown": _known_sum(opens, "unread"),
+        "machine_clicked": _known_sum(clicks, "machine_clicked"),
     }
+
+
+def _known_sum(rows: Iterable[Row[*tuple[Any, ...]]] | None, name: str) -> int | None:
+    return None if rows is None else _sum(rows, name)
 
 
 def _sum(rows: Iterable[Row[*tuple[Any, ...]]], name: str) -> int:
@@ -136,7 +151,32 @@ def _groups(session: Session, course_ids: Sequence[int]) -> Groups:
     by = (MailSum.course_id, MailSum.message_key, MailSum.revision_id)
     for row in rollups.of_mails(session, course_ids, *by):
         found[row.course_id, row.message_key].append(row)
-    return {lesson: rows for lesson, rows in found.items() if _sum(rows, "entered")}
+    return {lesson: rows for lesson, rows in found.items() if any(map(_is_there, rows))}
+
+
+def _is_there(row: Row[*tuple[Any, ...]]) -> bool:
+    return bool(row.entered or row.sent)
+
+
+def _repeated(session: Session, course_ids: Sequence[int]) -> Counter[tuple[int, str]]:
+    """Learners who were sent a lesson that is to come to them again, and stands nowhere yet."""
+    again = aliased(Delivery)
+    stands = exists().where(
+        *(again.enrollment_id == Delivery.enrollment_id, again.edition == 0),
+        again.message_key == Delivery.message_key,
+        not_(and_(again.state == DeliveryState.CANCELLED, func.coalesce(again.reason, "") == HAD)),
+    )
+    lesson = Delivery.course_id, Delivery.message_key
+    counted = (
+        select(*lesson, func.count(Delivery.enrollment_id.distinct()))
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .join(Cohort, Cohort.id == Enrollment.cohort_id)
+        .where(Delivery.edition != 0, Delivery.state == DeliveryState.ACCEPTED)
+        .where(Delivery.course_id.in_(course_ids), Delivery.kind == MessageKind.LESSON)
+        .where(IS_REAL, ~stands)
+        .group_by(*lesson)
+    )
+    return Counter({(course, slug): number for course, slug, number in session.execute(counted)})
 
 
 # Learners ---------------------------------------------------------------------------------------

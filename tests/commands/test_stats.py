@@ -14,10 +14,11 @@ import pytest
 from rich.console import Console
 from sqlalchemy import select, update
 
-from course import installation
+from course import installation, steering
 from course.commands import context
 from course.commands.charts import bar, columns, gathered
 from course.models import Course, Subscriber
+from course.repeating import Rewind
 from course.stats import chosen, deliverability, lessons
 from tests.commands.conftest import Minicourse, edit, hear, lesson_row
 from tests.made_up import Past
@@ -50,6 +51,8 @@ def test_what_was_never_heard_is_unknown_not_nothing(world: World, minicourse: M
         "sent": 2,
         "unsubscribed": 0,
         **UNHEARD,
+        "opens_tracked": None,
+        "clicks_tracked": None,
     }
     assert lessons["network"]["sent"] == 0
     assert cohort == {
@@ -108,17 +111,88 @@ def test_opens_of_mails_that_left_untracked_stay_unknown_when_tracking_begins(
     assert lessons["network"]["clicked"] is None
 
 
-def test_an_open_that_comes_counts_whatever_tracking_says_and_once_a_mail(
+def test_an_open_counts_once_a_mail_and_only_where_it_was_tracked(
     world: World, minicourse: Minicourse
 ) -> None:
     number = world.join("kim@example.com")
     world.tick()
-    mail = lesson_row(world, number, "welcome")
-    hear(world, mail, "open", sg_event_id="one")
-    hear(world, mail, "open", sg_event_id="two")
-    hear(world, mail, "click", url="https://example.com/")
+    _track(world, minicourse, "opens")
+    world.live_through(1)
+    for lesson in ("welcome", "network"):
+        mail = lesson_row(world, number, lesson)
+        hear(world, mail, "open", sg_event_id=f"one of {lesson}")
+        hear(world, mail, "open", sg_event_id=f"two of {lesson}")
+        hear(world, mail, "click", url="https://example.com/")
     lessons, _ = _stats(minicourse)
-    assert (lessons["welcome"]["opened"], lessons["welcome"]["clicked"]) == (1, 1)
+    assert (lessons["welcome"]["opened"], lessons["welcome"]["clicked"]) == (None, None)
+    assert (lessons["network"]["opened"], lessons["network"]["clicked"]) == (1, None)
+
+
+def test_shares_are_of_mails_that_left_tracked(world: World, minicourse: Minicourse) -> None:
+    early = [world.join(f"p{number}@example.org") for number in range(3)]
+    world.tick()
+    _track(world, minicourse, "opens")
+    late = [world.join(f"q{number}@example.org") for number in range(2)]
+    world.tick()
+    for number in early + late:
+        hear(world, lesson_row(world, number, "welcome"), "delivered")
+    for number in (early[0], late[0]):
+        hear(world, lesson_row(world, number, "welcome"), "open", sg_event_id=f"open {number}")
+    lessons, _ = _stats(minicourse)
+    welcome = lessons["welcome"]
+    assert (welcome["delivered"], welcome["opens_tracked"], welcome["opened"]) == (5, 2, 1)
+    shown = minicourse("stats", "lessons").out
+    assert "50%" in shown
+    assert "Some of these mails left untracked" in shown
+    (cohort,) = json.loads(minicourse("stats", "cohorts", "--json").out)
+    assert (cohort["opens_tracked"], cohort["opened"], cohort["clicked"]) == (2, 1, None)
+
+
+def test_who_opened_a_mail_got_it_unless_it_came_back(world: World, minicourse: Minicourse) -> None:
+    _track(world, minicourse, "opens")
+    people = [world.join(f"p{number}@example.org") for number in range(3)]
+    world.tick()
+    for number in people:
+        hear(world, lesson_row(world, number, "welcome"), "open", sg_event_id=f"open {number}")
+    hear(world, lesson_row(world, people[0], "welcome"), "bounce", type="bounce", reason="550")
+    with world.database.reading() as session:
+        welcome = lessons.funnel(session, chosen(session, None))[0]
+        mail = deliverability.read(session, chosen(session, None), world.clock.real(), 30).total
+    assert (welcome.delivered, welcome.bounced) == (2, 1)
+    assert (welcome.opened, welcome.machine_opened, welcome.open_unknown) == (2, 0, 0)
+    assert (mail.delivered, mail.bounced) == (2, 1)
+
+
+def test_who_had_a_lesson_before_never_entered_it(world: World, minicourse: Minicourse) -> None:
+    file = world.settings.home / "there.csv"
+    file.write_text("email\nada@example.org\n")
+    options = ("--cohort", "evergreen", "--confirmed", "--source", "x", "--start-at", "market")
+    assert minicourse("subscriber", "import", str(file), *options, "--yes").status == 0
+    world.join("kim@example.com")
+    world.tick()
+    with world.database.reading() as session:
+        steps = {one.lesson: one for one in lessons.funnel(session, chosen(session, None))}
+    assert (steps["welcome"].entered, steps["welcome"].sent) == (1, 1)
+    assert steps["network"].entered == 0
+
+
+def test_a_rewind_counts_nobody_twice_and_takes_nothing_back(world: World) -> None:
+    number = world.join("kim@example.com")
+    world.live_through(7)
+
+    def ways() -> list[tuple[int, int | None]]:
+        with world.database.reading() as session:
+            steps = lessons.funnel(session, chosen(session, None))
+        return [(one.entered, one.went_on) for one in steps]
+
+    before = ways()
+    assert before[:2] == [(1, 1), (1, 1)]
+    with world.database.writing() as session:
+        order = Rewind("welcome")
+        steering.give(session, order, [number], who="me", now=world.clock.course, why="so")
+    assert ways() == before
+    world.live_through(2)
+    assert ways() == before
 
 
 def test_a_leaving_counts_for_the_last_lesson_before_it(
