@@ -181,12 +181,14 @@ def _learners(*who: ColumnElement[bool], sign: int = 1) -> Select[Any]:
     return select(*same, (sign * func.count()).label("learners")).group_by(*same)
 
 
-def _steps(postgresql: bool, which: Callable[[Any], ColumnElement[bool]]) -> Select[Any]:
+def _steps(
+    postgresql: bool, which: Callable[[Any], ColumnElement[bool]]
+) -> Select[*tuple[Any, ...]]:
     """Learners with mails in such requests: as they are summed; after which lesson they left,
     without these mails and with them; which lessons the mails are."""
     request, learner = aliased(Request), Enrollment
     lessons = listed(postgresql, Delivery.message_key.expression)
-    found: Select[Any] = (
+    found: Select[*tuple[Any, ...]] = (
         select(
             learner.id,
             *(learner.course_id, learner.lesson_set_id, _left_after(_is_summed).label("left")),
@@ -330,14 +332,14 @@ def _written_places(postgresql: bool) -> Executable:
 
 
 @cache
-def _sent_to(postgresql: bool) -> Select[Any]:
+def _sent_to(postgresql: bool) -> Select[*tuple[Any, ...]]:
     return _sent(postgresql).where(among_given(postgresql, Delivery.enrollment_id))
 
 
-def _sent(postgresql: bool) -> Select[Any]:
+def _sent(postgresql: bool) -> Select[*tuple[Any, ...]]:
     """Learners, and the lessons that they were sent, as far as it is summed."""
     lessons = listed(postgresql, Delivery.message_key.expression)
-    found: Select[Any] = (
+    found: Select[*tuple[Any, ...]] = (
         select(Delivery.enrollment_id, lessons.label("lessons"))
         .outerjoin(Request, Request.id == Delivery.request_id)
         .where(Delivery.kind == MessageKind.LESSON, _IS_SENT, _is_summed(Request))
@@ -522,7 +524,7 @@ def _sum_requests(session: Session, sums: Mapping[_Kind, _Sums]) -> int:
 
 
 @cache
-def _steps_in(postgresql: bool) -> Select[Any]:
+def _steps_in(postgresql: bool) -> Select[*tuple[Any, ...]]:
     return _steps(postgresql, lambda request: among_given(postgresql, request.id))
 
 
