@@ -37,7 +37,9 @@ def lesson_stats(slug: str) -> LessonStats:
     number = SLUGS.index(slug)
     sent = 3 if number < LEAVER_GOT else 2
     left = int(number == LEAVER_GOT - 1)
-    return LessonStats("job-search", slug, number + 1, sent, sent, None, None, left, 0, 0, 0)
+    return LessonStats(
+        "job-search", slug, number + 1, sent, sent, None, None, left, 0, 0, 0, None, None
+    )
 
 
 def cohort_stats() -> CohortStats:

@@ -66,7 +66,7 @@ def test_the_numbers_are_the_same_without_the_events(any_world: World) -> None:
     told(any_world)
     with any_world.database.reading() as session:
         before = stats.overall(session)
-    assert before.lessons[0].clicked
+    assert before.lessons[0].delivered
     any_world.pass_time(days=366)
     assert pruning.prune(any_world.database, any_world.clock.course).events > 0
     with any_world.database.reading() as session:

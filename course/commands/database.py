@@ -4,6 +4,7 @@ import getpass
 import re
 import shlex
 import sys
+import textwrap
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -329,7 +330,9 @@ def _print_findings(findings: list[Finding]) -> None:
             more = ", …" if one.count > len(one.examples) else ""
             do = "does" if one.count == 1 else "do"
             click.echo(f"✗ {one.name:<10} {one.asked}: {one.count:,} {do} not hold")
-            click.echo(f"{'':<12} {', '.join(one.examples)}{more}")
+            named = f"{', '.join(one.examples)}{more}"
+            edge = " " * 13
+            click.echo(textwrap.fill(named, 80, initial_indent=edge, subsequent_indent=edge))
 
 
 def _days(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
