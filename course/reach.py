@@ -105,7 +105,6 @@ _PLACES = RowSet(id=Enrollment.id, lesson_set_id=Enrollment.lesson_set_id)
 _Sums = dict[tuple[Any, ...], list[int]]
 _Fact = ColumnElement[bool] | InstrumentedAttribute[bool]
 _IS_SENT = Delivery.state == DeliveryState.ACCEPTED
-_IS_OPEN = not_(Request.is_summed)
 _IS_OUT = Enrollment.state == EnrollmentState.CANCELLED
 
 
@@ -280,9 +279,8 @@ def _sets(session: Session, numbers: Iterable[int | None]) -> dict[int | None, L
 @contextmanager
 def outcomes(session: Session, mails: Sequence[int]) -> Iterator[None]:
     """In the block it becomes known what happened to these mails."""
-    _note(session, _of_outcomes(-1), mails)
-    yield
-    _note(session, _of_outcomes(1), mails)
+    with _noted(session, _of_outcomes, mails):
+        yield
 
 
 @contextmanager
@@ -351,9 +349,8 @@ def _sent(postgresql: bool) -> Select[*tuple[Any, ...]]:
 @contextmanager
 def turned(session: Session, enrollments: Sequence[int]) -> Iterator[None]:
     """In the block these courses end, or go on. They are locked by then, too."""
-    _note(session, _of_learners(-1), enrollments)
-    yield
-    _note(session, _of_learners(1), enrollments)
+    with _noted(session, _of_learners, enrollments):
+        yield
 
 
 @contextmanager
@@ -365,17 +362,24 @@ def readdressed(session: Session, people: Iterable[int]) -> Iterator[None]:
         .where(among(session, Enrollment.subscriber_id, people), _IS_SENT)
     )
     mails = session.scalars(theirs.order_by(Delivery.id).with_for_update(of=Delivery)).all()
-    _note(session, _of_mails(-1), mails)
+    with _noted(session, _of_mails, mails):
+        yield
+
+
+@contextmanager
+def _noted(
+    session: Session, of: Callable[[int], Callable[[bool], Executable]], ids: Sequence[int]
+) -> Iterator[None]:
+    """By how much the sums change with what happens to these in the block."""
+    _note(session, of(-1), ids)
     yield
-    _note(session, _of_mails(1), mails)
+    _note(session, of(1), ids)
 
 
-def _note(
-    session: Session, build: Callable[[bool], Executable], ids: Sequence[int], **given: object
-) -> None:
+def _note(session: Session, build: Callable[[bool], Executable], ids: Sequence[int]) -> None:
     if ids:
         session.flush()
-        run(session, build, ids=packed(session, ids), **given)
+        run(session, build, ids=packed(session, ids))
 
 
 def _adding(kind: _Kind, found: Select[Any]) -> Executable:
@@ -415,7 +419,7 @@ def by_domain(
     """Mails that left from the hour on in which that moment lies: (domain, sent, delivered,
     bounced, complained)."""
     ids, hour = list(course_ids), since.replace(minute=0, second=0, microsecond=0)
-    open_ones = select(Request.id).where(_IS_OPEN, Request.sent_at >= hour)
+    open_ones = select(Request.id).where(_is_open(Request), Request.sent_at >= hour)
     unsummed = Delivery.request_id.in_(open_ones), Delivery.course_id.in_(ids)
     parts = [
         *(
@@ -495,7 +499,7 @@ def fold(session: Session) -> int:
 def _summable(limit: int) -> Select[int, int]:
     return (
         select(Request.id, Request.size)
-        .where(_IS_OPEN, Request.verdict.is_not(None))
+        .where(_is_open(Request), Request.verdict.is_not(None))
         .order_by(Request.id)
         .limit(limit)
     )
