@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -88,31 +88,29 @@ def plan(session: Session, now: datetime, limit: int = BATCH) -> int:
     _look_again(session, now, limit)
     learners, barred = _due(session, now, limit)
     pace_of = _paces(session, learners)
-    release_of = cache(partial(_release, now=now))
     mails: list[ledger.Planned] = []
     look_at: list[tuple[int, datetime]] = []
     waiting: list[int] = []  # for something to be settled, which will have them looked at
     finished: list[int] = []
     passed: list[ledger.Planned] = []
     begun: list[int] = []
-    for learner, decision in _decided(session, learners, pace_of, now):
-        match decision:
-            case Due(comes_at=moment) if moment <= now:
-                passed += _passed(learner, decision.passed)
-                mail = _planned(learner, decision, release_of(decision, pace_of(learner.clock)))
-                mails.append(mail)
-                if not learner.rolling and mail.message_key == pace_of(learner.clock).steps[0].slug:
+    for learner, turn in _turns(session, learners, pace_of, now):
+        match turn.decision:
+            case Due(comes_at=moment) as due if moment <= now:
+                passed += _passed(learner, due.passed)
+                mails.append(_planned(learner, due, turn.release))
+                if not learner.rolling and due.slug == pace_of(learner.clock).steps[0].slug:
                     begun.append(learner.id)
-                if mail.reason:  # a lesson that is skipped is decided at once
-                    look_at.append((learner.id, now))
-                else:
+                if turn.then is None:
                     waiting.append(learner.id)
+                else:
+                    look_at.append((learner.id, turn.then))
             case Due(comes_at=moment) | Wait(until=datetime() as moment):
                 look_at.append((learner.id, moment))
             case Wait() | None:
                 waiting.append(learner.id)
-            case Finished():
-                passed += _passed(learner, decision.passed)
+            case Finished(passed=others):
+                passed += _passed(learner, others)
                 finished.append(learner.id)
     ledger.plan(session, passed + mails, now)
     # Whose first day has come need not be told that it will.
@@ -142,27 +140,70 @@ def decide(
     session: Session, learners: Sequence[Learner], now: datetime
 ) -> Iterable[tuple[Learner, Decision]]:
     """What comes next for each; None while the cohort does not run (resuming sets the time)."""
-    return _decided(session, learners, _paces(session, learners), now)
+    for learner, turn in _turns(session, learners, _paces(session, learners), now):
+        yield learner, turn.decision
 
 
-def _decided(
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What comes for all who stand at one place."""
+
+    decision: Decision
+    # Of a lesson whose time has come: when it may leave, None where it is too late for that; and
+    # when to look again, None: when it is settled.
+    release: timing.Release | None = None
+    then: datetime | None = None
+
+
+def _turns(
     session: Session, learners: Sequence[Learner], pace_of: PaceOf, now: datetime
-) -> Iterable[tuple[Learner, Decision]]:
+) -> Iterable[tuple[Learner, _Turn]]:
     """Many learners stand at the same place, though they began on other days: that is decided
     once."""
     stories = progress.stories(session, [learner.id for learner in learners if learner.running])
-    decided: dict[tuple[object, ...], Decision] = {}
+    turns: dict[tuple[object, ...], _Turn] = {}
     for learner in learners:
         if not learner.running:
-            yield learner, None
+            yield learner, _Turn(None)
             continue
         pace, story = pace_of(learner.clock), stories.get(learner.id)
         unwanted = pace.conditions.unwanted(learner.fields)
         # Once there is a row, the next lesson counts from that.
         place = (pace, learner.rolling, story or learner.starts_at, unwanted)
-        if place not in decided:
-            decided[place] = next_lesson(pace, learner, story.past if story else {}, now)
-        yield learner, decided[place]
+        if place not in turns:
+            turns[place] = _turn(pace, learner, story.past if story else {}, now)
+        yield learner, turns[place]
+
+
+def _turn(pace: Pace, learner: Learner, past: Mapping[str, Past], now: datetime) -> _Turn:
+    decision = next_lesson(pace, learner, past, now)
+    if not isinstance(decision, Due) or decision.comes_at > now:
+        return _Turn(decision)
+    release = _release(decision, pace, now)
+    if release is None:  # a lesson that is skipped is decided at once
+        return _Turn(decision, release, now)
+    return _Turn(decision, release, _behind(pace, learner, past, decision, release, now))
+
+
+def _behind(
+    pace: Pace,
+    learner: Learner,
+    past: Mapping[str, Past],
+    due: Due,
+    release: timing.Release,
+    now: datetime,
+) -> datetime | None:
+    """When the lesson behind this one comes, should this one leave as planned. Leaving later moves
+    the other back at most, so nobody need look when this one is settled; but where there is none
+    behind it, or that is due at once. Whoever moves this one has the learner looked at again."""
+    sent_at = None if due.is_welcome else release.send_at
+    own = {one.slug: Past(is_settled=True, due_at=one.due_at) for one in due.passed}
+    own[due.slug] = Past(is_settled=True, due_at=release.due_at, sent_at=sent_at)
+    match next_lesson(pace, learner, {**past, **own}, now):
+        case Due(comes_at=moment) if moment > now:
+            return moment
+        case _:
+            return None
 
 
 def next_lesson(
@@ -434,7 +475,7 @@ def replan_late(
         if release is None:
             ledger.withhold(session, ids, LATE, now)
         else:
-            ledger.put_off(session, ids, release)
+            ledger.put_off(session, ids, release, now)
     return last if count == limit else None
 
 

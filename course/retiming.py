@@ -38,10 +38,8 @@ def retime(session: Session, enrollment_ids: Sequence[int], now: datetime) -> in
     theirs now, the gap kept. Returns how many come at another time than before."""
     learners = _learners(session, enrollment_ids)
     pace_of = planning.paces(session, {one.clock.course_id for one in learners.values()})
-    return _move(
-        session,
-        _moves(session, learners, lambda clock, lesson: pace_of(clock).of(lesson), now),
-    )
+    moves = _moves(session, learners, lambda clock, lesson: pace_of(clock).of(lesson), now)
+    return _move(session, moves, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def count_reached(session: Session, edit: Edit, now: datetime) -> int:
 def follow(session: Session, edit: Edit, now: datetime) -> int:
     """After an edit of the course, as `retime`, for whomever it gives other days or hours: who
     chose an hour, or whose cohort has its own, keeps it. Returns how many move."""
-    return sum(_move(session, moves) for moves in _touched(session, edit, now))
+    return sum(_move(session, moves, now) for moves in _touched(session, edit, now))
 
 
 def _touched(session: Session, edit: Edit, now: datetime) -> Iterator[_Moves]:
@@ -127,9 +125,9 @@ def _moves(
     return moves
 
 
-def _move(session: Session, moves: _Moves) -> int:
+def _move(session: Session, moves: _Moves, now: datetime) -> int:
     for release, ids in moves.items():
-        ledger.put_off(session, ids, release)
+        ledger.put_off(session, ids, release, now)
     return _size(moves)
 
 

@@ -88,6 +88,8 @@ def facts(is_sent: ColumnElement[bool]) -> dict[str, ColumnElement[bool]]:
 _IS_SENT = Delivery.state == DeliveryState.ACCEPTED
 _KEYS = ("course_id", "cohort_id", "message_key", "revision_id", "sent_at")
 COUNTS = tuple(facts(_IS_SENT))
+# Before it is sent a mail counts as one that entered, if it stands, and as nothing else.
+_GAINED = facts(true()) | {"entered": and_(Delivery.edition == 0, IS_HAD)}
 
 
 # Changes ------------------------------------------------------------------------------------------
@@ -105,6 +107,11 @@ def accepted(session: Session, ids: Sequence[int], request_id: int | None = None
         _note(session, _become_sent(own_request=True), ids)
     else:
         _note(session, _become_sent(own_request=False), ids, request=request_id)
+
+
+def accepted_in(session: Session, request_id: int) -> None:
+    """As `accepted`, for the mails that left in that request, which has just been answered."""
+    run(session, _become_sent_together, request=request_id)
 
 
 def removed(session: Session, ids: Sequence[int]) -> None:
@@ -140,9 +147,7 @@ def _as_they_are(sign: int, at_its_time: bool = False) -> Any:
 
 @cache
 def _become_sent(own_request: bool) -> Any:
-    # Until then a mail counts as one that entered, if it stands, and as nothing else.
-    gained = facts(true()) | {"entered": and_(Delivery.edition == 0, IS_HAD)}
-    counts = {name: _number(fact) for name, fact in gained.items()}
+    counts = {name: _number(fact) for name, fact in _GAINED.items()}
 
     @cache
     def build(postgresql: bool) -> Executable:
@@ -150,6 +155,39 @@ def _become_sent(own_request: bool) -> Any:
         return _insert(counts, and_(is_mine, not_(_IS_SENT)), own_request=own_request)
 
     return build
+
+
+@cache
+def _become_sent_together(_postgresql: bool) -> Executable:
+    """They are counted before their cohort is looked up: of those there are few."""
+    counts = {name: _number(fact) for name, fact in _GAINED.items()}
+    mails = (
+        select(
+            *(Delivery.course_id, Enrollment.cohort_id),
+            *(Delivery.message_key, Delivery.revision_id),
+            *(count.label(name) for name, count in counts.items()),
+        )
+        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
+        .where(
+            Delivery.request_id == bindparam("request", type_=Integer),
+            Delivery.kind == MessageKind.LESSON,
+            not_(_IS_SENT),
+        )
+        .group_by(
+            *(Delivery.course_id, Enrollment.cohort_id),
+            *(Delivery.message_key, Delivery.revision_id),
+        )
+        .subquery()
+    )
+    sent_at = case((IS_REAL, Request.sent_at)).label("sent_at")
+    found = (
+        select(
+            *(mails.c[name] for name in _KEYS[:-1]), sent_at, *(mails.c[name] for name in counts)
+        )
+        .join(Cohort, Cohort.id == mails.c.cohort_id)
+        .join(Request, Request.id == bindparam("request", type_=Integer))
+    )
+    return insert(Delta).from_select([*_KEYS, *counts], found)
 
 
 def _number(fact: ColumnElement[bool]) -> ColumnElement[int]:

@@ -60,8 +60,10 @@ class SendNext:
         for number, lesson in lessons.items():
             row = _waiting(session, number, now)
             if row is not None and row.message_key == lesson:
-                ledger.put_off(session, [row.id], Release(now, now, row.is_shifted))
+                ledger.put_off(session, [row.id], Release(now, now, row.is_shifted), now)
         ledger.plan(session, mails, now)
+        # What was to come behind it may come sooner as well.
+        ledger.look_again(session, list(lessons), now)
         brake.foresee(session, len(mails), now)
         return {
             number: {"deliveries": _rows(session, number, lesson)}

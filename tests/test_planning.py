@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from sqlalchemy import event, select, update
 
-from course import cohorts, courses, planning, sources
+from course import cohorts, courses, due, holds, ledger, planning, sources
 from course.models import Cohort, Course, Delivery, Enrollment
 from course.sources import Source
-from course.states import DeliveryState
+from course.states import DeliveryState, HoldKind
+from course.timing import Release
 from tests.world import World
 
 DAY = timedelta(days=1)
@@ -120,3 +121,56 @@ def test_a_lesson_keeps_its_own_days_and_hour(world: World) -> None:
     due = {row.message_key: row.due_at for row in world.rows(learner) if row.kind == "lesson"}
     assert f"{due['network']:%a %H:%M}" == "Sat 10:00"  # UTC; eleven in Berlin
     assert f"{due['market']:%a %H:%M}" == "Mon 08:00"
+
+
+# When to look again -------------------------------------------------------------------------------
+
+
+def test_whose_lesson_has_left_is_looked_at_when_the_next_one_comes(any_world: World) -> None:
+    learner = any_world.join("ada@example.org")
+    for _ in range(3):
+        any_world.tick()
+        (foreseen,) = looked_at_next(any_world)
+        with any_world.database.reading() as session:
+            coming = due.next_lessons(session, [learner], any_world.clock.now())[learner]
+        assert foreseen == coming.due_at > any_world.clock.now()
+        assert plan(any_world) == 0
+        any_world.clock.course = coming.due_at
+
+
+def test_behind_the_last_lesson_they_are_looked_at_when_it_is_settled(any_world: World) -> None:
+    learner = any_world.join("ada@example.org")
+    any_world.live_through(days=20)
+    with any_world.database.reading() as session:
+        lessons = courses.live(session, "job-search").curriculum.lessons
+    assert [state for _, state in any_world.lessons(learner)] == ["accepted"] * len(lessons)
+    assert any_world.state(learner) == "completed"
+
+
+def test_whose_lesson_is_held_until_the_next_would_come_is_looked_at_once_it_is_settled(
+    any_world: World,
+) -> None:
+    learner = any_world.join("ada@example.org")
+    now = any_world.clock.now()
+    with any_world.database.writing() as session:
+        hold = holds.place(session, holds.Scope(), HoldKind.MANUAL, why="w", who="me", now=now)
+        hold_id = hold.id
+    any_world.tick()
+    any_world.pass_time(days=4)
+    assert plan(any_world) == 1
+    assert looked_at_next(any_world) == [None]
+    with any_world.database.writing() as session:
+        holds.release(session, [hold_id], "me", any_world.clock.now())
+    any_world.live_through(days=4)
+    assert any_world.lessons(learner)[1] == ("network", "accepted")
+
+
+def test_what_moves_a_lesson_has_its_learner_looked_at(any_world: World) -> None:
+    any_world.join("ada@example.org")
+    now = any_world.clock.now()
+    plan(any_world)
+    assert looked_at_next(any_world) != [now]
+    with any_world.database.writing() as session:
+        mails = session.scalars(select(Delivery.id).where(Delivery.kind == "lesson")).all()
+        ledger.put_off(session, mails, Release(now + DAY, now + DAY), now)
+    assert looked_at_next(any_world) == [now]

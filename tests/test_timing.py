@@ -1,6 +1,7 @@
 """When a lesson is due, over weekends, zones and clock changes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course.timing import (
+    DAY,
     After,
     Due,
     Finished,
@@ -326,3 +328,23 @@ def test_what_is_ordered_again_comes_on_an_allowed_day_and_keeps_the_gap(
     assert found >= now
     assert sent is None or found >= sent + pace.minimum_gap
     assert pace.allows(found.astimezone(pace.zone).date())
+
+
+@given(
+    pace=rhythms, after=afters, base=bases, sent=bases, later=st.timedeltas(timedelta(0), 9 * DAY)
+)
+def test_a_lesson_that_leaves_later_than_foreseen_never_brings_the_next_one_forward(
+    pace: Rhythm, after: After, base: datetime, sent: datetime, later: timedelta
+) -> None:
+    steps = [Step("one", After()), Step("two", after)]
+
+    def comes_at(sent_at: datetime, *, catches_up: bool) -> datetime:
+        past = {"one": Past(is_settled=True, due_at=base, sent_at=sent_at)}
+        own = replace(pace, catches_up=catches_up)
+        found = next_lesson(steps, past, own, base, sent_at, rolling=False)
+        assert isinstance(found, Due)
+        return found.comes_at
+
+    for catches_up in (False, True):
+        foreseen = comes_at(sent, catches_up=catches_up)
+        assert comes_at(sent + later, catches_up=catches_up) >= foreseen

@@ -84,15 +84,18 @@ def withhold(session: Session, ids: Sequence[int], reason: str, now: datetime) -
     return len(moved)
 
 
-def put_off(session: Session, ids: Sequence[int], release: Release) -> None:
-    """A late row stays pending and leaves at another time."""
+def put_off(session: Session, ids: Sequence[int], release: Release, now: datetime) -> None:
+    """A row stays pending and leaves at another time. The lesson behind it may then come sooner
+    than was foreseen: in a course with a window at another time of its day."""
     lock(session, ids)
-    session.execute(
+    moved = session.execute(
         update(Delivery)
         .where(among(session, Delivery.id, ids), Delivery.state == S.PENDING)
         .values(due_at=release.due_at, send_at=release.send_at, is_shifted=release.is_shifted)
+        .returning(Delivery.enrollment_id)
         .execution_options(synchronize_session=False)
-    )
+    ).all()
+    look_again(session, [row.enrollment_id for row in moved], now)
 
 
 def supersede(session: Session, ids: Sequence[int]) -> int:

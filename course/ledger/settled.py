@@ -34,16 +34,31 @@ UNKNOWN_PATIENCE = timedelta(days=1)
 
 def accept(session: Session, crossed: Crossed, now: datetime) -> int:
     """T4, → accepted, on the provider's 202; whatever happened meanwhile, the evidence wins."""
-    lock(session, list(crossed.ids))
-    rollups.accepted(session, list(crossed.ids), crossed.request_id)
-    ids, request = packed(session, crossed.ids), crossed.request_id
-    count = run(session, _accepting, ids=ids, request=request, now=now).rowcount
-    run(session, _looking_again, request=request, now=now)
+    ids, request = list(crossed.ids), crossed.request_id
+    lock(session, ids)
+    rollups.accepted_in(session, request)
+    count = run(session, _accepting, request=request, now=now).rowcount
+    if count < len(ids):
+        # Of the others some may have gone back meanwhile, and even crossed again since.
+        rollups.accepted(session, ids, request)
+        given = packed(session, ids)
+        count += run(session, _accepting_after_all, ids=given, request=request, now=now).rowcount
+    run(session, _waking, request=request, now=now)
     return count
 
 
 @cache
-def _accepting(postgresql: bool) -> Update:
+def _accepting(_postgresql: bool) -> Update:
+    """Naming the request once more would cost as much again: its index, its foreign key."""
+    return (
+        update(Delivery)
+        .where(Delivery.request_id == bindparam("request"), Delivery.state != S.ACCEPTED)
+        .values(state=S.ACCEPTED, settled_at=moment("now"), reason=None, retry_at=None, **LOOSE)
+    )
+
+
+@cache
+def _accepting_after_all(postgresql: bool) -> Update:
     return (
         update(Delivery)
         .where(among_given(postgresql, Delivery.id), Delivery.state != S.ACCEPTED)
@@ -59,12 +74,17 @@ def _accepting(postgresql: bool) -> Update:
 
 
 @cache
-def _looking_again(_postgresql: bool) -> Update:
-    """Whose mails left in that request."""
+def _waking(_postgresql: bool) -> Update:
+    """Whose mails left in that request, and who is looked at for no other reason: the planner knew
+    of nothing behind their lesson, or came while it was on its way."""
     learners = select(Delivery.enrollment_id).where(Delivery.request_id == bindparam("request"))
     return (
         update(Enrollment)
-        .where(Enrollment.id.in_(learners), Enrollment.state == EnrollmentState.ACTIVE)
+        .where(
+            Enrollment.id.in_(learners),
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Enrollment.next_due_at.is_(None),
+        )
         .values(next_due_at=moment("now"))
     )
 

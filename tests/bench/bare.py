@@ -28,13 +28,13 @@ def send_all(raw: Raw, body: bytes, host: str) -> float:
 def _send_batch(raw: Raw, body: bytes, connection: HTTPConnection) -> int:
     now, lease = raw.moment(NOW), raw.moment(NOW + timedelta(minutes=1))
     rows = raw.execute(
-        "SELECT id, enrollment_id FROM delivery WHERE state = 'pending' AND send_at <= ?"
+        "SELECT id FROM delivery WHERE state = 'pending' AND send_at <= ?"
         " ORDER BY rank, send_at, id LIMIT ?",
         *(now, BATCH),
     ).fetchall()
     if not rows:
         return 0
-    ids, enrollments = raw.ids([row[0] for row in rows]), raw.ids([row[1] for row in rows])
+    ids = raw.ids([row[0] for row in rows])
     which = f"WHERE id {raw.among}"
 
     raw.execute(
@@ -61,7 +61,6 @@ def _send_batch(raw: Raw, body: bytes, connection: HTTPConnection) -> int:
         f" lease_until = NULL {which}",
         *(now, ids),
     )
-    raw.execute(f"UPDATE enrollment SET next_due_at = ? {which}", now, enrollments)
     raw.execute(
         "UPDATE request SET answered_at = ?, status = ?, verdict = 'accepted', x_message_id = ?"
         " WHERE id = ?",

@@ -82,7 +82,8 @@ def plan_all(database: Database) -> None:
         course = courses.live(session, COURSE)
         # The planner writes them zone by zone, as their hours come.
         _insert(session, Delivery, _pending(course), order=["due_at", "enrollment_id"])
-        session.execute(update(Enrollment).values(next_due_at=None))
+        tomorrow = _nine_on(_TOMORROW, Enrollment.subscriber_id)
+        session.execute(update(Enrollment).values(next_due_at=tomorrow))
         rollups.mend(session, rollups.differences(session))
     database.dispose()
     _settle_down(database)
