@@ -14,8 +14,10 @@ from sqlalchemy import (
     Update,
     bindparam,
     case,
+    delete,
     exists,
     func,
+    insert,
     literal,
     not_,
     or_,
@@ -23,9 +25,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from course import conditions, holds
-from course.db import among_given, packed
+from course.db import among_given, changed, packed, rows
 from course.ledger.rows import LOOSE, SUSPECT_AFTER, S, lock_mails, look_again, moment
 from course.models import Cohort, Course, Delivery, Enrollment, Request, Subscriber
 from course.note_file import slug_in
@@ -169,26 +172,29 @@ def cross(
     nobody wants any more is cancelled with the reason. None: no row crossed.
     """
     lock_mails(session, ids)
-    request = Request(revision_id=revision_id, size=len(ids), sent_at=real)
-    session.add(request)
-    session.flush()
+    made = run(session, _request, revision_id=revision_id, size=len(ids), sent_at=real)
+    request_id: int = made.scalar_one()
     ours = {"ids": packed(session, ids), "token": token}
     is_but = {"but_hold": but_hold} if but_hold is not None else {}
     build = partial(_crossing, is_but=bool(is_but))
-    count = run(session, build, request=request.id, real=real, **ours, **is_but).rowcount
-    crossed = frozenset(ids)
-    if count < len(ids):
-        passed = select(Delivery.id).where(Delivery.request_id == request.id)
-        crossed = frozenset(session.scalars(passed))
-    if len(crossed) < len(ids):
-        gone = run(session, _cancelling, now=now, **ours).scalars().all()
-        look_again(session, gone, now)
-        run(session, _returning, **ours)
+    count = run(session, build, request=request_id, real=real, **ours, **is_but).rowcount
+    if count == len(ids):
+        return Crossed(request_id, frozenset(ids))
+    passed = select(Delivery.id).where(Delivery.request_id == request_id)
+    crossed = frozenset(session.scalars(passed))
+    gone = run(session, _cancelling, now=now, **ours).scalars().all()
+    look_again(session, gone, now)
+    run(session, _returning, **ours)
     if not crossed:
-        session.delete(request)
+        rows(session, delete(Request).where(Request.id == request_id))
         return None
-    request.size = len(crossed)
-    return Crossed(request.id, crossed)
+    changed(session, update(Request).where(Request.id == request_id).values(size=len(crossed)))
+    return Crossed(request_id, crossed)
+
+
+@cache
+def _request(_postgresql: bool) -> ReturningInsert[int]:
+    return insert(Request).returning(Request.id)
 
 
 def _ours(postgresql: bool) -> Update:
