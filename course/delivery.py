@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from course import agenda, brake, holds, ledger, pipeline, planning, resolving, throttle
+from course import agenda, brake, holds, lateness, ledger, pipeline, planning, resolving, throttle
 from course.batch import Batch
 from course.db import real_now
 from course.models import Installation
@@ -93,10 +93,13 @@ def _plan(office: Office, report: Report, stop: Callable[[], bool]) -> None:
 
 
 def _replan_late(office: Office, stop: Callable[[], bool]) -> None:
-    reached: planning.Reached | None = None
+    with office.database.reading() as session:
+        if not lateness.is_any(session, office.clock.now(), real_now(session)):
+            return
+    reached: lateness.Reached | None = None
 
-    def some(session: Session) -> planning.Reached | None:
-        return planning.replan_late(session, office.clock.now(), real_now(session), beyond=reached)
+    def some(session: Session) -> lateness.Reached | None:
+        return lateness.replan(session, office.clock.now(), real_now(session), beyond=reached)
 
     while not stop():
         reached = office.database.run(some)

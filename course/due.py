@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select, true
 from sqlalchemy.orm import Session
 
-from course import cohorts, conditions, courses, history, holds, installation, planning
+from course import cohorts, conditions, courses, history, holds, installation, lateness, planning
 from course.history import Mail
 from course.models import Cohort, Course, Delivery, Enrollment, Subscriber
 from course.states import RUNNING_COHORT, UNDECIDED, DeliveryState, EnrollmentState, MessageKind
@@ -31,9 +31,9 @@ def would_send(session: Session, now: datetime, real: datetime) -> list[Mail]:
     transaction back."""
     while planning.plan(session, now) == planning.BATCH:
         pass
-    reached = planning.replan_late(session, now, real)
+    reached = lateness.replan(session, now, real)
     while reached:
-        reached = planning.replan_late(session, now, real, beyond=reached)
+        reached = lateness.replan(session, now, real, beyond=reached)
     session.flush()
     return history.read(
         session,

@@ -112,11 +112,8 @@ def _personalization(person: Personalization) -> dict[str, Any]:
 
 def _address(email: str, name: str = "") -> dict[str, str]:
     # The API takes a comma or a semicolon for the end of an address.
-    name = " ".join(name.translate(_SEPARATORS).split())
+    name = " ".join(name.replace(",", " ").replace(";", " ").split())
     return {"email": email, "name": name} if name else {"email": email}
-
-
-_SEPARATORS = str.maketrans(",;", "  ")
 
 
 # The letters that Unicode does not take apart into a base and a mark.

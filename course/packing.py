@@ -289,13 +289,14 @@ def recipients(
     }
     new, starts = _new_addresses(session, rows), _starts(session, rows, now)
     awaiting = _awaiting(session, rows, now)
-    addressed = {
-        row.id: _addressed(row, new.get(row.id) or people[row.enrollment_id], secret_keys, now)
-        for row in rows
-    }
+    addressed = {row.id: people[row.enrollment_id] for row in rows}
+    for row in rows:
+        if row.kind in _WITH_A_LINK:
+            person = new.get(row.id) or addressed[row.id]
+            addressed[row.id] = _with_link(row, person, secret_keys, now)
     for number, start in starts.items():
         addressed[number] = addressed[number]._replace(start=start)
-    for row in rows:
+    for row in rows if awaiting else ():
         if row.enrollment_id in awaiting:
             addressed[row.id] = addressed[row.id]._replace(awaited=True)
     return addressed
@@ -370,15 +371,14 @@ def _new_addresses(session: Session, rows: Sequence[Claimed]) -> dict[int, Recip
     return {row.id: Recipient(email_of[row.enrollment_id]) for row in asked}
 
 
-def _addressed(
+# These are signed when their mail leaves.
+_WITH_A_LINK = (MessageKind.CONFIRMATION, MessageKind.LINK)
+
+
+def _with_link(
     row: Claimed, person: Recipient, secret_keys: Sequence[str], now: datetime
 ) -> Recipient:
-    """With the link that is made when its mail leaves."""
-    match row.kind:
-        case MessageKind.CONFIRMATION:
-            link = tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
-            return person._replace(confirm_token=link)
-        case MessageKind.LINK:
-            return person._replace(link_token=tokens.sign(LINK, row.id, now, secret_keys))
-        case _:
-            return person
+    if row.kind is MessageKind.CONFIRMATION:
+        link = tokens.sign(CONFIRM, row.enrollment_id, now, secret_keys)
+        return person._replace(confirm_token=link)
+    return person._replace(link_token=tokens.sign(LINK, row.id, now, secret_keys))

@@ -1,7 +1,6 @@
 """From due learners to ledger rows: the planner looks at everyone whose time has come, and only at
 them, and writes what is due or when to look again."""
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -9,16 +8,15 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import orjson
-from sqlalchemy import Row, Update, and_, func, or_, select, true, update
+from sqlalchemy import Row, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from course import conditions, courses, holds, ledger, progress, suppressions, timing
+from course import conditions, courses, ledger, progress, suppressions, timing
 from course.curriculum import Course as Curriculum
-from course.db import among, is_postgresql, rows
+from course.db import among, rows
 from course.fields import Conditions, conditions_of
-from course.models import Cohort, Delivery, Enrollment, Subscriber
-from course.rowsets import RowSet, listed, run
+from course.models import Cohort, Enrollment, Subscriber
+from course.rowsets import RowSet, run
 from course.states import (
     RUNNING_COHORT,
     EnrollmentState,
@@ -28,8 +26,6 @@ from course.states import (
 from course.timing import Due, Finished, Late, Passed, Past, Rhythm, Step, Wait
 
 BATCH = 1000
-# What may be late is looked at in larger pieces: many wait alike, and most may leave.
-LATE_BATCH = 5 * BATCH
 # Who may not be mailed keeps their place, and is looked at once a day.
 BARRED_PAUSE = timedelta(days=1)
 # Why a lesson was skipped.
@@ -261,7 +257,8 @@ def learners_where(session: Session, *where: Any) -> list[Learner]:
     return [_learner(row) for row in session.execute(_LEARNERS.where(*where))]
 
 
-_CLOCK = (
+# The columns of Enrollment ⋈ Cohort ⋈ Subscriber that `clock_of` reads.
+CLOCK = (
     Enrollment.course_id,
     func.coalesce(Subscriber.zone, Cohort.zone).label("zone"),
     func.coalesce(Subscriber.hour, Cohort.hour).label("hour"),
@@ -273,7 +270,7 @@ _LEARNERS = (
     select(
         Enrollment.id,
         Enrollment.fields,
-        *_CLOCK,
+        *CLOCK,
         Enrollment.starts_at,
         Cohort.starts_on,
         Cohort.state.label("cohort_state"),
@@ -286,7 +283,7 @@ _LEARNERS = (
 def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
     return Learner(
         id=row.id,
-        clock=_clock(row),
+        clock=clock_of(row),
         fields=row.fields,
         starts_at=row.starts_at,
         rolling=row.starts_on is None,
@@ -294,7 +291,7 @@ def _learner(row: Row[*tuple[Any, ...]]) -> Learner:
     )
 
 
-def _clock(row: Row[*tuple[Any, ...]]) -> Clock:
+def clock_of(row: Row[*tuple[Any, ...]]) -> Clock:
     catches_up = bool(row.catches_up)
     return Clock(row.course_id, row.zone, row.hour, row.rehearsal_every, row.weekdays, catches_up)
 
@@ -428,104 +425,6 @@ def _some_of(session: Session, cohort_id: int, beyond: int | None, limit: int) -
         .order_by(Enrollment.id)
         .limit(limit)
         .with_for_update(key_share=True)
-    ).all()
-
-
-# What waited too long -----------------------------------------------------------------------------
-
-
-class Reached(NamedTuple):
-    """How far a walk through what waits has come."""
-
-    send_at: datetime
-    id: int
-
-
-def replan_late(
-    session: Session,
-    now: datetime,
-    real: datetime,
-    limit: int = LATE_BATCH,
-    *,
-    beyond: Reached | None = None,
-) -> Reached | None:
-    """Lessons that waited past their time (a hold, an outage) and could leave now: each that is
-    late is shifted, put off to its allowed hours or skipped, as its course says. Looks at `limit`
-    of them `beyond` where the last look ended; returns where this one did, None: at the end."""
-    if holds.is_all_held(session):
-        return None
-    found = _waiting_late(session, now, real, limit, beyond)
-    pace_of = paces(session, {row.course_id for row in found})
-    moved: dict[timing.Release | None, list[int]] = defaultdict(list)
-    count, last = 0, Reached(now, 0)
-    for row in found:
-        ids = orjson.loads(row.ids)
-        count, last = count + len(ids), Reached(row.send_at, max(ids))
-        pace = pace_of(_clock(row))
-        rhythm_of = pace.of(row.message_key)
-        if not timing.is_late(row.send_at, now, rhythm_of):
-            continue  # it may leave: there it is day
-        late = Late.SEND if row.kind == MessageKind.NOTE else pace.late
-        release = timing.release(row.send_at, now, rhythm_of, late, was_shifted=row.is_shifted)
-        # What only leaves later keeps the due time from which the next lesson counts.
-        if release and release.is_shifted == row.is_shifted:
-            release = replace(release, due_at=row.due_at)
-        moved[release] += ids
-    for release, ids in moved.items():
-        if release is None:
-            ledger.withhold(session, ids, LATE, now)
-        else:
-            ledger.put_off(session, ids, release, now)
-    return last if count == limit else None
-
-
-def _waiting_late(
-    session: Session, now: datetime, real: datetime, limit: int, beyond: Reached | None
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """What may be late, in the order of the index: whether it is, its own clock says. Many stand
-    alike, and come as one row with all their `ids`."""
-    rest = (
-        and_(
-            Delivery.send_at >= beyond.send_at,
-            or_(Delivery.send_at > beyond.send_at, Delivery.id > beyond.id),
-        )
-        if beyond
-        else true()
-    )
-    each = (
-        select(
-            Delivery.id,
-            *_CLOCK,
-            Delivery.kind,
-            Delivery.message_key,
-            Delivery.due_at,
-            Delivery.send_at,
-            Delivery.is_shifted,
-        )
-        .join(Enrollment, Enrollment.id == Delivery.enrollment_id)
-        .join(Cohort, Cohort.id == Enrollment.cohort_id)
-        .join(Subscriber, Subscriber.id == Enrollment.subscriber_id)
-        .where(
-            Delivery.rank == ledger.RANK_LESSON,
-            Delivery.kind.in_((MessageKind.LESSON, MessageKind.NOTE)),
-            Cohort.rehearsal_every.is_(None),
-            Delivery.send_at < now - timing.LATE_AT_NIGHT_AFTER,
-            rest,
-            conditions.waiting(now, real),
-        )
-        .order_by(Delivery.send_at, Delivery.id)
-        .limit(limit)
-        .subquery()
-        .columns
-    )
-    alike = [column for column in each if column is not each.id]
-    # The last one ends with the row where the next look begins.
-    last = func.max(each.id)
-    return rows(
-        session,
-        select(listed(is_postgresql(session), each.id).label("ids"), *alike)
-        .group_by(*alike)
-        .order_by(each.send_at, last),
     ).all()
 
 

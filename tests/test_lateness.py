@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from course import courses, holds, ledger, planning, sources
+from course import courses, holds, lateness, ledger, sources
 from course.models import Cohort
 from course.states import HoldKind, MessageKind
 from course.timing import DAY, Late, Release, Rhythm, release, to_utc
@@ -233,10 +233,13 @@ def test_a_row_that_waits_is_late_where_it_is_night(world: World) -> None:
         ledger.plan(session, waits, world.clock.now())
     now = at("2027-01-18 20:30")
     with world.database.writing() as session:
-        reached, steps = planning.replan_late(session, now, world.clock.real(), 1), 1
+        assert lateness.is_any(session, now, world.clock.real())
+        reached, steps = lateness.replan(session, now, world.clock.real(), 1), 1
         while reached:
-            reached = planning.replan_late(session, now, world.clock.real(), 1, beyond=reached)
+            reached = lateness.replan(session, now, world.clock.real(), 1, beyond=reached)
             steps += 1
+        # What still waits may leave: there it is day.
+        assert not lateness.is_any(session, now, world.clock.real())
     assert steps == len(people) + 1
     send_at = [row.send_at for one in people for row in world.rows(one) if row.kind == "note"]
     assert send_at == [

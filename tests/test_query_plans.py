@@ -34,6 +34,7 @@ from course import (
     enrollment,
     events,
     installation,
+    lateness,
     ledger,
     moving,
     notes,
@@ -85,11 +86,15 @@ def plan(crowd: Crowd) -> None:
     assert planning.plan(crowd.session, crowd.now) == FEW
 
 
+def ask_what_is_late(crowd: Crowd) -> None:
+    assert lateness.is_any(crowd.session, crowd.now + DAY, crowd.real)
+
+
 def replan_late(crowd: Crowd) -> None:
     late, real = crowd.now + DAY, crowd.real
-    reached = planning.replan_late(crowd.session, late, real, WAITING)
+    reached = lateness.replan(crowd.session, late, real, WAITING)
     assert reached is not None  # it looked at as many
-    planning.replan_late(crowd.session, late, real, WAITING, beyond=reached)
+    lateness.replan(crowd.session, late, real, WAITING, beyond=reached)
 
 
 def claim(crowd: Crowd) -> list[ledger.Claimed]:
@@ -273,6 +278,7 @@ DEEDS: dict[str, tuple[Callable[[Crowd], object], list[str]]] = {
     ),
     "notes": (list_notes, ["ix_delivery_note"]),
     "planning after an edit": (look_again, []),
+    "asking what is late": (ask_what_is_late, ["ix_delivery_pending"]),
     "planning anew what is late": (replan_late, ["ix_delivery_pending"]),
     "the brake": (brake_hard, ["ix_delivery_pending", "ix_enrollment_cohort_id_state_id"]),
     "foreseeing": (foresee, ["ix_enrollment_due", "ix_delivery_pending"]),
@@ -322,6 +328,14 @@ def test_whatever_is_done_among_a_crowd_goes_by_index(any_world: World) -> None:
         steps = "".join(plan.steps for plan in plans)
         complaints += [f"{name}: does not use {index}" for index in indexes if index not in steps]
     assert not complaints, "\n\n".join(complaints)
+
+
+def test_each_look_at_what_is_late_begins_where_the_last_one_ended(any_world: World) -> None:
+    """At nine o'clock of one zone a million may have become due: their instants are all alike."""
+    gather(any_world)
+    steps = "".join(plan.steps for plan in plans_of(any_world, replan_late))
+    entered = "send_at>?" if any_world.database.is_sqlite else "ROW(send_at, id) > ROW("
+    assert entered in steps, steps
 
 
 def test_every_rank_is_known_to_the_index_of_what_waits() -> None:

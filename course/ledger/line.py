@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
-from itertools import starmap
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -87,7 +86,10 @@ def claim(
     count = run(session, build, now=now, real=real, limit=limit, **own, **is_but).rowcount
     if not count:
         return []
-    return sorted(starmap(_claimed, gathered(session, _mine, **own)))
+    return sorted(
+        Claimed(id_, enrollment, course, _KINDS[kind], key, revision, tries)
+        for id_, enrollment, course, kind, key, revision, tries in gathered(session, _mine, **own)
+    )
 
 
 @cache
@@ -138,10 +140,6 @@ def _mine(_postgresql: bool) -> Select[*tuple[Any, ...]]:
         Delivery.revision_id,
         Delivery.tries,
     ).where(Delivery.lease_until == moment("until"), Delivery.claim_token == bindparam("token"))
-
-
-def _claimed(id_: int, enrollment: int, course: int, kind: str, *rest: Any) -> Claimed:
-    return Claimed(id_, enrollment, course, _KINDS[kind], *rest)
 
 
 _KINDS = {str(kind): kind for kind in MessageKind}

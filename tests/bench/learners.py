@@ -41,6 +41,8 @@ ZONES = (
     "Asia/Karachi",
 )
 CONFIRMED = NOW - timedelta(hours=25)
+# When the next lesson came, for each learner in each zone: not an hour ago.
+DUE = NOW - timedelta(minutes=30)
 _TOMORROW = NOW.date() + timedelta(days=1)
 _REQUEST_SIZE = 1000
 
@@ -75,13 +77,14 @@ def make_due(database: Database, first: int, last: int) -> None:
 
 
 def plan_all(database: Database) -> None:
-    """The next lesson of everybody stands in the ledger, due today at nine, and was foreseen."""
+    """The next lesson of everybody stands in the ledger, has just become due, and was foreseen."""
     with database.writing() as session:
         count = session.scalar(select(func.count(Enrollment.id))) or 0
         brake.foresee(session, count, NOW - timedelta(hours=1))
         course = courses.live(session, COURSE)
-        # The planner writes them zone by zone, as their hours come.
-        _insert(session, Delivery, _pending(course), order=["due_at", "enrollment_id"])
+        # The planner writes them zone by zone: the learners of one lie scattered among all.
+        zone = Enrollment.subscriber_id % len(ZONES)
+        _insert(session, Delivery, _pending(course), order=[zone, Enrollment.id])
         tomorrow = _nine_on(_TOMORROW, Enrollment.subscriber_id)
         session.execute(update(Enrollment).values(next_due_at=tomorrow))
         rollups.mend(session, rollups.differences(session))
@@ -102,9 +105,9 @@ def _settle_down(database: Database) -> None:
 
 
 def _insert(
-    session: Session, table: type[Any], columns: dict[str, Any], order: Sequence[str] = ()
+    session: Session, table: type[Any], columns: dict[str, Any], order: Sequence[Any] = ()
 ) -> None:
-    found = select(*columns.values()).order_by(*(columns[name] for name in order))
+    found = select(*columns.values()).order_by(*order)
     session.execute(insert(table).from_select(list(columns), found))
 
 
@@ -173,7 +176,7 @@ def _accepted(course: Live) -> dict[str, Any]:
 def _pending(course: Live) -> dict[str, Any]:
     """The second one."""
     return {
-        **_lesson(course, 1, ledger.RANK_LESSON, _nine_on(NOW.date(), Enrollment.subscriber_id)),
+        **_lesson(course, 1, ledger.RANK_LESSON, literal(DUE, UTCDateTime())),
         "state": literal(DeliveryState.PENDING.value),
     }
 

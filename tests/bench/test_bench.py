@@ -38,6 +38,7 @@ def test_the_pipeline_is_measured_against_the_loop_and_the_limit(tmp_path: Path)
     assert names(pipeline.measure(TINY, tmp_path, quietly)) == [
         "SQLite, API 0 ms",
         "SQLite, API 50 ms",
+        "SQLite, hours late",
         "SQLite, of the limit",
     ]
 
@@ -54,6 +55,7 @@ def test_so_it_is_on_postgresql(tmp_path: Path) -> None:
     assert names(pipeline.measure(ON_A_SERVER, tmp_path, quietly)) == [
         "PostgreSQL, API 0 ms",
         "PostgreSQL, API 50 ms",
+        "PostgreSQL, hours late",
         "PostgreSQL, of the limit",
     ]
 
