@@ -149,18 +149,22 @@ def _excess(session: Session, fresh: Select[int], now: datetime) -> str | None:
         return None
     foreseen = _foreseen(session, now)
     most = max(FREE, FACTOR * foreseen)
-    # What waits at all is counted in its index alone; looking each of them up takes far longer.
+    # What waits at all is counted by its index first; looking up whose each is takes far longer.
     if (
         _count(session, _pending(now), at_most=most) > most
         and (count := _count(session, fresh)) > most
     ):
         return f"{count:,} lessons would leave now; {foreseen:,} were foreseen for this day"
-    # Who catches up is meant to get what is over.
-    overdue = _count(
-        session, fresh.where(Delivery.due_at < now - DAY, not_(conditions.catches_up()))
-    )
     ordered = _foreseen(session, now, Forecast.is_order.is_(True))
-    if overdue > max(FREE_OVERDUE, ordered) and _is_large_part(session, overdue):
+    most_over = max(FREE_OVERDUE, ordered)
+    over = Delivery.due_at < now - DAY
+    # Who catches up is meant to get what is over.
+    fresh_over = fresh.where(over, not_(conditions.catches_up()))
+    if (
+        _count(session, _pending(now).where(over), at_most=most_over) > most_over
+        and (overdue := _count(session, fresh_over)) > most_over
+        and _is_large_part(session, overdue)
+    ):
         return f"{overdue:,} lessons are more than a day late"
     return None
 
